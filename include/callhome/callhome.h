@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * libcallhome: a NETCONF call home collector (RFC 8071) to embed. `callhomed` is written on it.
+ *
+ * Life: ch_collector_new -> ch_collector_start -> (calls from any thread) -> ch_collector_stop ->
+ * ch_collector_free. Handles are opaque; there are no globals. Callbacks run on the library's
+ * threads, must not block and must not call back into ch_collector_stop or _free.
+ */
+#include <callhome/error.h>
+#include <callhome/event.h>
+#include <callhome/reason.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ch_collector;
+
+/** Receives log lines; any thread. @level: 0 error, 1 warning, 2 info, 3 debug. */
+typedef void (*ch_log_fn)(void *ctx, int level, const char *line);
+
+/**
+ * Reads and checks @config_file, its certificates and its inventory; opens nothing.
+ * @param error  receives a malloc'ed text (file:line:column, what, how to mend it) on CH_E_CONFIG;
+ *               the caller frees it
+ * @return 0, CH_E_CONFIG, -ENOMEM
+ */
+CH_NODISCARD int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
+				  struct ch_collector **collector, char **error);
+
+/**
+ * Opens listeners, spool and threads. All listeners are open when it returns.
+ * @param error  as above, on any failure
+ * @return 0; -EPERM/-ENOSYS/-EACCES: io_uring is refused; -EADDRINUSE; or another negated errno
+ */
+CH_NODISCARD int ch_collector_start(struct ch_collector *collector, char **error);
+
+/**
+ * Graceful end: no new connections, close-session to every device, paced, within the configured
+ * shutdown timeout; then spools are flushed. Blocks. ch_collector_abort makes it hurry.
+ */
+void ch_collector_stop(struct ch_collector *collector);
+
+/** Makes a running ch_collector_stop end at once. Async-signal-safe. */
+void ch_collector_abort(struct ch_collector *collector);
+
+void ch_collector_free(struct ch_collector *collector);
+
+enum ch_device_state {
+	CH_DEVICE_NEVER,
+	CH_DEVICE_CONNECTING,
+	CH_DEVICE_CONNECTED,
+	CH_DEVICE_DISCONNECTED,
+	CH_DEVICE_REFUSED,
+};
+
+/** "never", "connecting", "connected", "disconnected", "refused". */
+const char *ch_device_state_name(enum ch_device_state state);
+
+/** A consistent copy of what is known about one device. Static strings where pointers. */
+struct ch_device_view {
+	char name[256];
+	char identifier[256];
+	char manufacturer[64]; /**< "pin" for a pinned key */
+	char profile[64];
+	enum ch_device_state state;
+	char peer[64];		   /**< address and port, "" if never seen */
+	const char *transport;	   /**< "netconf-tls" */
+	const char *tls_version;   /**< "TLSv1.3", "" before the first session */
+	const char *cipher;
+	const char *record_layer;  /**< "user" */
+	uint64_t since_unix_ns;	   /**< when @state began; 0 = never */
+	enum ch_reason reason;	   /**< why the last session ended or was refused */
+	uint32_t session_id;	   /**< of the device's hello */
+	uint32_t capabilities;	   /**< CH_CAP_* bits of user/proto/hello.h */
+	uint32_t worker;
+	uint64_t login_us;	   /**< accept to hello done, of the present or last session */
+	uint64_t sessions;	   /**< sessions since start */
+	uint64_t notifications;
+	uint64_t replies;
+	uint64_t received_bytes;
+	uint64_t sent_bytes;
+};
+
+/** Devices of the inventory. */
+uint32_t ch_collector_device_count(const struct ch_collector *collector);
+/** @return 0 or CH_E_UNKNOWN. Any thread. */
+CH_NODISCARD int ch_collector_device(const struct ch_collector *collector, uint32_t index,
+				     struct ch_device_view *view);
+/** @return 0 and the @index, or CH_E_UNKNOWN. Any thread. */
+CH_NODISCARD int ch_collector_find(const struct ch_collector *collector, const char *name,
+				   uint32_t *index);
+
+/** Sums over all threads. */
+struct ch_collector_view {
+	uint64_t started_unix_ns;
+	uint32_t threads;
+	uint32_t devices;
+	uint64_t byte_budget, byte_budget_used;
+	uint64_t max_sessions, max_handshakes;
+	uint64_t spool_written[3]; /**< lines on disk: events, notifications, replies */
+	uint64_t spool_dropped;
+	uint64_t spool_errors;
+	uint64_t login_p50_us, login_p99_us; /**< over all logins since start */
+	uint64_t quarantined;		     /**< unknown devices remembered */
+	const char *record_layer;
+};
+void ch_collector_view(const struct ch_collector *collector, struct ch_collector_view *view);
+
+/** Calls @fn for every counter (name, help, value): the sums over all threads, and "reason.NAME" for each reason. */
+void ch_collector_counters(const struct ch_collector *collector,
+			   void (*fn)(void *ctx, const char *name, const char *help, bool gauge,
+				      uint64_t value),
+			   void *ctx);
+
+/** An unknown device whose key was proven (devices.unknown: quarantine). */
+struct ch_quarantine_view {
+	uint8_t cert_sha256[32];
+	uint8_t spki_sha256[32];
+	char manufacturer[64];
+	char identifier[256];
+	char peer[64];
+	uint64_t first_unix_ns, last_unix_ns;
+	uint64_t count;
+};
+/** Copies at most @most records from @first on. @return how many. Any thread. */
+size_t ch_collector_quarantine(const struct ch_collector *collector, size_t first, size_t most,
+			       struct ch_quarantine_view *views);
+
+/**
+ * The reply of a device, in pieces as it comes. The last call has done == true with @status: 0;
+ * CH_E_NOT_CONNECTED (gone meanwhile); CH_E_TIMEOUT; CH_E_LIMIT. Runs on a worker thread: copy and
+ * return. After done the library forgets @ctx.
+ */
+typedef void (*ch_reply_fn)(void *ctx, const uint8_t *data, size_t len, bool done, int status);
+
+/**
+ * Sends @operation (the XML inside <rpc>, copied) to a device.
+ * @return 0: @fn will be called to the end exactly once; CH_E_UNKNOWN; CH_E_NOT_CONNECTED; CH_E_FULL
+ * (the thread's queue is full: try again); -ENOMEM. Then @fn is never called. Any thread.
+ */
+CH_NODISCARD int ch_collector_rpc(struct ch_collector *collector, const char *device,
+				  const char *operation, size_t len, uint64_t timeout_ns,
+				  ch_reply_fn fn, void *ctx);
+
+/** Ends the session of a device (it may call again). @return 0, CH_E_UNKNOWN, CH_E_NOT_CONNECTED, CH_E_FULL. Any thread. */
+CH_NODISCARD int ch_collector_kill(struct ch_collector *collector, const char *device);
+
+/** "callhome 0.1.0". */
+const char *ch_version(void);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What this kernel and this process's limits offer. Probed, never guessed from version numbers. */
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ch_probe {
+	char release[65];	 /**< uname -r */
+	int io_uring;		 /**< 0 = a ring with all features we need was made; else negated errno */
+	char missing[128];	 /**< features of io_uring that are missing, comma separated; "" = none */
+	bool ktls;		 /**< TCP_ULP "tls" is known to the kernel */
+	bool ipv6;
+	uint64_t nofile;	 /**< RLIMIT_NOFILE after raising the soft limit to the hard one */
+	uint32_t somaxconn;
+	bool syncookies;
+};
+
+/** Fills @probe; raises the soft RLIMIT_NOFILE. Makes and frees a small ring; a few milliseconds. */
+void ch_probe(struct ch_probe *probe);
+
+/**
+ * One sentence that says why io_uring is refused and what to allow (kernel.io_uring_disabled,
+ * seccomp profile of a container, SELinux, kernel too old), or NULL when nothing is wrong.
+ */
+const char *ch_probe_advice(const struct ch_probe *probe);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One io_uring of one thread: the operations the collector and the simulator need, and their
+ * completions in plain terms. Everything goes through a table of operations, so that a test can
+ * put its own ring underneath and produce short sends, ENOBUFS, lost multishots and the like.
+ *
+ * Files are plain descriptors while a connection logs in, and slots of the ring's fixed-file
+ * table afterwards (the descriptor is closed then). `user_data` is the caller's (user/core/slab.h).
+ *
+ * Thread: a ring is made, used and freed by one thread (SINGLE_ISSUER, DEFER_TASKRUN).
+ */
+#include <callhome/error.h>
+#include "user/core/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Bytes before the payload in a receive buffer: io_uring_recvmsg_out (16) + room for one record type (24). */
+#define CH_RING_HEADROOM 40
+/** Payload bytes of a receive buffer: one TLS record of plaintext. */
+#define CH_RING_PAYLOAD 16384
+
+struct ch_ring_options {
+	uint32_t entries;     /**< submission queue entries; completions are 8 times as many */
+	uint32_t fixed_files; /**< slots of the fixed-file table; at most RLIMIT_NOFILE */
+	uint32_t buffers;     /**< receive buffers, a power of two <= 32768 */
+};
+
+/** A file an operation works on. */
+struct ch_file {
+	int32_t index; /**< descriptor, or slot of the fixed-file table */
+	bool fixed;
+};
+
+struct ch_completion {
+	uint64_t user_data;
+	int32_t result;	     /**< as the system call: >= 0, or a negated errno */
+	bool more;	     /**< multishot: still armed. false on a multishot means: arm it again */
+	bool buffered;	     /**< @payload is a ring buffer; give it back with ch_ring_recycle */
+	bool end;	     /**< receive: the peer closed (FIN) */
+	uint8_t record_type; /**< receive: TLS record type told by the kernel; 0 on a plain socket */
+	uint16_t buffer;     /**< id for ch_ring_recycle */
+	uint8_t *payload;    /**< receive: the bytes, writable, until recycled */
+	uint32_t payload_len;
+};
+
+struct ch_ring;
+typedef void (*ch_completion_fn)(void *ctx, const struct ch_completion *completion);
+
+/*
+ * Every operation that takes user_data ends in exactly one completion with more == false (and for
+ * multishots any number with more == true before it), unless the call itself returned an error.
+ * All return 0 or a negated errno; a full submission queue is flushed inside, never reported.
+ */
+struct ch_ring_ops {
+	/** Multishot accept: result is a new close-on-exec descriptor. */
+	int (*accept)(struct ch_ring *ring, int listen_fd, uint64_t user_data);
+	/** Connects @fd; result 0 or a negated errno. @to is copied. */
+	int (*connect)(struct ch_ring *ring, int fd, const struct ch_address *to, uint64_t user_data);
+	/** Receives exactly @len bytes (fewer only at the end of the stream). @into lives until completion. */
+	int (*recv_exact)(struct ch_ring *ring, struct ch_file file, void *into, uint32_t len,
+			  uint64_t user_data);
+	/** Multishot receive into ring buffers, with record types where the kernel does TLS. */
+	int (*recv)(struct ch_ring *ring, struct ch_file file, uint64_t user_data);
+	/** Sends; may be short. @data lives until completion. */
+	int (*send)(struct ch_ring *ring, struct ch_file file, const void *data, uint32_t len,
+		    uint64_t user_data);
+	/** One completion when the eventfd @fd becomes readable; it is read (reset) by the operation. */
+	int (*wake)(struct ch_ring *ring, int fd, uint64_t user_data);
+	/** Cancels everything that carries @target; its completions say -ECANCELED. */
+	int (*cancel)(struct ch_ring *ring, uint64_t target, uint64_t user_data);
+	/** Closes a descriptor or a fixed slot. Nothing may be in flight on a fixed slot. */
+	int (*close)(struct ch_ring *ring, struct ch_file file, uint64_t user_data);
+	/** Puts @fd into @slot at once; the caller then closes @fd itself. No completion. */
+	int (*install)(struct ch_ring *ring, uint32_t slot, int fd);
+	/** Gives a receive buffer back. */
+	void (*recycle)(struct ch_ring *ring, uint16_t buffer);
+	/**
+	 * Submits what is queued, waits until a completion is there or @wait_ns passed (0 = do not
+	 * wait), and delivers at most @most completions to @deliver.
+	 * @return completions delivered, or a negated errno
+	 */
+	int (*run)(struct ch_ring *ring, uint64_t wait_ns, unsigned most, ch_completion_fn deliver,
+		   void *ctx);
+	void (*free)(struct ch_ring *ring);
+};
+
+/** What a ring tells about itself; the counters only grow. */
+struct ch_ring_counters {
+	uint64_t enters;	/**< io_uring_enter system calls */
+	uint64_t completions;
+	uint64_t cq_overflows;	/**< times the completion queue had overflowed (nothing is lost) */
+	uint64_t sq_full;	/**< times the submission queue was full and had to be flushed first */
+};
+
+/** First member of every implementation. */
+struct ch_ring {
+	const struct ch_ring_ops *ops;
+	struct ch_ring_counters counters;
+};
+
+/**
+ * Makes a real ring for the calling thread.
+ * @return 0; -EPERM, -ENOSYS, -EACCES: io_uring is refused here (ch_probe_advice says what to
+ * allow); -EMFILE: more @fixed_files than RLIMIT_NOFILE; or another negated errno
+ */
+CH_NODISCARD int ch_ring_new(const struct ch_ring_options *options, struct ch_ring **ring);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Sockets and the few other system calls around them. All go through `ch_sys`, a table that only
+ * tests may swap.
+ */
+#include <callhome/error.h>
+#include "user/core/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Liveness of an established connection, inherited from the listener. 0 = leave the system's default. */
+struct ch_sock_liveness {
+	uint32_t keepalive_idle_s;
+	uint32_t keepalive_interval_s;
+	uint32_t keepalive_count;
+	uint32_t user_timeout_ms;
+};
+
+/**
+ * Is the address free? Binds without SO_REUSEPORT and closes again, so that a second daemon (whose
+ * listeners would silently share the port) is refused.
+ * @return 0 or a negated errno (-EADDRINUSE: somebody listens; -EADDRNOTAVAIL; -EAFNOSUPPORT: no IPv6)
+ */
+CH_NODISCARD int ch_sock_probe(const struct ch_address *address);
+
+/**
+ * A non-blocking listener of one thread: SO_REUSEPORT, IPV6_V6ONLY, TCP_NODELAY, keepalive and user
+ * timeout (inherited by accepted sockets); never TCP_DEFER_ACCEPT (a TLS device is silent until our
+ * ClientHello). @return 0 and @fd, or a negated errno
+ */
+CH_NODISCARD int ch_sock_listen(const struct ch_address *address, const struct ch_sock_liveness *liveness,
+				int backlog, int *fd);
+
+/** The peer of a connected socket. @return 0 or a negated errno (-ENOTCONN: it is gone already). */
+CH_NODISCARD int ch_sock_peer(int fd, struct ch_address *peer);
+
+/** The local address of a socket. @return 0 or a negated errno. */
+CH_NODISCARD int ch_sock_local(int fd, struct ch_address *local);
+
+/** Resets the connection (RST, no TIME_WAIT) and closes @fd. */
+void ch_sock_reset(int fd);
+
+/** Closes @fd the ordinary way. */
+void ch_sock_close(int fd);
+
+/**
+ * A close-on-exec TCP socket bound to @local (port 0: chosen at connect, IP_BIND_ADDRESS_NO_PORT;
+ * NULL: no bind) with TCP_NODELAY, ready for ch_ring connect. @return 0 and @fd, or a negated errno
+ */
+CH_NODISCARD int ch_sock_dial(const struct ch_address *local, int *fd);
+
+/** An eventfd for waking a ring. @return the descriptor or a negated errno. */
+CH_NODISCARD int ch_sock_eventfd(void);
+/** Wakes it; async-signal-safe. */
+void ch_sock_wake(int eventfd);
+
+/** Monotonic nanoseconds. */
+uint64_t ch_now_ns(void);
+/** Nanoseconds since 1970. */
+uint64_t ch_unix_ns(void);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The configuration file as plain values: YAML through libcyaml with every scalar read as a string,
+ * then through one table of options (config.c) that yields parser, defaults, limits, help and docs.
+ * Relative paths are relative to the file. Immutable after load.
+ */
+#include "user/core/address.h"
+#include "user/core/buf.h"
+#include "user/core/log.h"
+#include "user/tls/trust.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum ch_transport { CH_TRANSPORT_NETCONF_TLS };
+
+struct ch_config_listener {
+	char *name;
+	struct ch_address address;
+	enum ch_transport transport;
+	bool optional; /**< a default listener: no IPv6 here is a warning, not an error */
+};
+
+struct ch_config_manufacturer {
+	char *name;
+	char *ca; /**< path, resolved */
+	enum ch_identifier_kind identifier;
+};
+
+struct ch_config_credential {
+	char *name;
+	char *tls_cert; /**< path, resolved */
+	char *tls_key;	/**< path, resolved */
+};
+
+enum { CH_ON_CONNECT_GET_CONFIG = 1u << 0, CH_ON_CONNECT_SUBSCRIBE = 1u << 1 };
+
+struct ch_config_profile {
+	char *name;
+	uint32_t on_connect;		   /**< CH_ON_CONNECT_* in the order get-config, subscribe */
+	bool subscribe_without_interleave; /**< subscribe also where :interleave is missing (no rpc afterwards) */
+	uint64_t probe_interval_ns;	   /**< NETCONF liveness probe on an idle session; 0 = off */
+};
+
+enum ch_unknown_policy { CH_UNKNOWN_REJECT, CH_UNKNOWN_QUARANTINE };
+
+struct ch_config {
+	char *file;	 /**< as given */
+	char *directory; /**< of the file */
+
+	struct ch_config_listener *listeners;
+	size_t listener_count;
+	struct ch_config_manufacturer *manufacturers;
+	size_t manufacturer_count;
+	struct ch_config_credential *credentials;
+	size_t credential_count;
+	struct ch_config_profile *profiles;
+	size_t profile_count;
+
+	char *devices_file;
+	enum ch_unknown_policy unknown;
+
+	char *control_socket; /**< path, resolved */
+	char *spool_directory; /**< NULL = no spool */
+	uint64_t spool_max_bytes;
+	uint64_t spool_file_bytes; /**< rotation */
+
+	/* limits: */
+	uint64_t threads;	      /**< 0 = one per core, more when max-sessions needs more slots */
+	uint64_t max_sessions;	      /**< connections of any state */
+	uint64_t max_handshakes;      /**< connections that are logging in */
+	uint64_t login_timeout_ns;    /**< accept to hello done */
+	uint64_t max_message;	      /**< bytes of one NETCONF message */
+	uint64_t max_chunks;	      /**< chunks of one message */
+	uint64_t max_depth;	      /**< XML nesting */
+	uint64_t max_send_queue;      /**< bytes waiting to be sent to one device */
+	uint64_t byte_budget;	      /**< bytes held for all peers together; 0 = a share of memory */
+	uint64_t rpc_timeout_ns;
+	uint64_t shutdown_timeout_ns; /**< graceful stop */
+	uint64_t keepalive_idle_s;
+	uint64_t keepalive_interval_s;
+	uint64_t keepalive_count;
+	uint64_t user_timeout_ms;
+	uint64_t backlog;
+	uint64_t receive_buffers;     /**< per thread, a power of two */
+	uint64_t quarantine_max;      /**< unknown devices remembered */
+
+	enum ch_log_level log_level;
+};
+
+/**
+ * Loads and checks a file: syntax, types, references, readable files (certificates and keys are
+ * loaded once to prove it), limits.
+ * @param error  what is wrong, where (file:line:column) and how to mend it; may be several lines
+ * @return 0, CH_E_CONFIG with @error appended, or -ENOMEM
+ */
+CH_NODISCARD int ch_config_load(const char *file, struct ch_config **config, struct ch_buf *error);
+void ch_config_free(struct ch_config *config);
+
+/** Appends the option reference (key, type, default, range, help), for --help-config and the manual. */
+CH_NODISCARD int ch_config_help(struct ch_buf *out);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * NDJSON spools: events.ndjson, notifications.ndjson, replies.ndjson in one directory, each rotated
+ * by size (NAME.ndjson -> NAME-<UTC time>-<n>.ndjson), all together capped: the oldest rotated file
+ * goes first. One thread writes; workers hand over bounded batches and never wait.
+ */
+#include "user/core/buf.h"
+
+enum ch_spool_stream { CH_SPOOL_EVENTS, CH_SPOOL_NOTIFICATIONS, CH_SPOOL_REPLIES, CH_SPOOL_STREAMS };
+
+struct ch_spool_options {
+	const char *directory; /**< created (0750) if missing */
+	uint64_t max_bytes;    /**< of all files together */
+	uint64_t file_bytes;   /**< rotation size of one file */
+	uint32_t batches;      /**< batches that may wait for the writer; 0 = 64 */
+};
+
+/** Lines collected by one worker. All zero is empty. */
+struct ch_spool_batch {
+	struct ch_buf lines[CH_SPOOL_STREAMS]; /**< whole lines, each with its newline */
+	uint32_t count[CH_SPOOL_STREAMS];
+};
+
+/** Bytes in a batch after which a worker hands it over at once. */
+#define CH_SPOOL_BATCH_BYTES (256 * 1024)
+
+struct ch_spool;
+
+/** @return 0; a negated errno with one sentence in @error (directory not writable, on which path). Starts the thread. */
+CH_NODISCARD int ch_spool_open(const struct ch_spool_options *options, struct ch_spool **spool,
+			       char error[256]);
+
+/**
+ * Hands the lines over and leaves @batch empty (with memory of an earlier batch to reuse). Never blocks.
+ * @return 0; CH_E_FULL: the writer is behind, the batch is as it was (the caller may go on filling
+ * it up to a limit of its own, then drops and counts). Any thread.
+ */
+CH_NODISCARD int ch_spool_submit(struct ch_spool *spool, struct ch_spool_batch *batch);
+
+struct ch_spool_counters {
+	uint64_t written[CH_SPOOL_STREAMS]; /**< lines on disk */
+	uint64_t bytes;
+	uint64_t dropped; /**< lines lost to write errors */
+	uint64_t errors;  /**< failed writes (disk full, ...); the file is cut back to whole lines */
+	uint64_t removed_files; /**< rotated files deleted for the cap */
+};
+void ch_spool_counters(const struct ch_spool *spool, struct ch_spool_counters *counters);
+
+/** Frees the buffers of a batch. */
+void ch_spool_batch_deinit(struct ch_spool_batch *batch);
+
+/** Writes what was handed over, syncs, ends the thread, frees. NULL is fine. */
+void ch_spool_close(struct ch_spool *spool);

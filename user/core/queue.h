@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Bounded multi-producer single-consumer queue of fixed-size messages. Any thread pushes, one
+ * thread pops. Never blocks, never allocates after init. The caller wakes the consumer (eventfd)
+ * when a push says so; the pair (push says "wake", pop finds empty) never loses a wake-up.
+ */
+#include <callhome/error.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ch_queue {
+	uint8_t *cells; /**< cap * (sequence word + item) */
+	size_t item_bytes;
+	size_t stride;
+	uint64_t mask;			/**< cap - 1 */
+	_Alignas(64) _Atomic uint64_t tail; /**< producers */
+	_Alignas(64) _Atomic uint64_t head; /**< consumer */
+	_Alignas(64) _Atomic bool awake;    /**< the consumer is known to look again */
+};
+
+/** @cap is rounded up to a power of two. @return 0 or -ENOMEM. */
+CH_NODISCARD int ch_queue_init(struct ch_queue *queue, uint32_t cap, size_t item_bytes);
+void ch_queue_deinit(struct ch_queue *queue);
+
+/** Copies @item in. @return 0 done, 1 done and the consumer must be woken, CH_E_FULL nothing done. */
+CH_NODISCARD int ch_queue_push(struct ch_queue *queue, const void *item);
+
+/** Copies the oldest item out. @return true, or false when empty (the next push then asks for a wake-up). */
+bool ch_queue_pop(struct ch_queue *queue, void *item);

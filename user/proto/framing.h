@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * NETCONF framing (RFC 6242): end-of-message (base:1.0) and chunked (base:1.1), as fragments.
+ *
+ * Contract of ch_framer_feed: on FRAGMENT, @used bytes were consumed and the fragment points into
+ * the input (or at a static string: delimiter bytes held back at the end of the last input); it
+ * lives until the next call. On MORE all input was consumed. On ERROR @framer->reason says why;
+ * nothing more may be fed. Splitting the input anywhere gives the same messages. A message has
+ * exactly one fragment with first and one with last (they may be the same; its len may be 0 on a
+ * last fragment).
+ */
+#include <callhome/reason.h>
+#include "user/core/buf.h"
+#include <stdbool.h>
+
+enum ch_framing { CH_FRAMING_EOM, CH_FRAMING_CHUNKED };
+
+struct ch_framer_limits {
+	uint64_t max_message; /**< payload bytes per message */
+	uint32_t max_chunks;  /**< chunks per message */
+};
+
+struct ch_framer {
+	struct ch_framer_limits limits;
+	uint64_t message_bytes; /**< payload of the message so far */
+	uint64_t chunk_left;	/**< payload bytes left of this chunk */
+	uint64_t size;		/**< chunk size read so far */
+	uint32_t chunks;	/**< chunks of the message so far */
+	uint8_t framing;	/**< enum ch_framing */
+	uint8_t state;
+	uint8_t held;	/**< EOM: delimiter bytes matched at the end of the last input */
+	bool in_message; /**< a first fragment was given out, its last one not yet */
+	enum ch_reason reason; /**< after ERROR: FRAMING or MESSAGE_LIMIT */
+};
+
+struct ch_fragment {
+	const uint8_t *data;
+	size_t len;
+	bool first;
+	bool last;
+};
+
+enum ch_framer_result { CH_FRAMER_MORE, CH_FRAMER_FRAGMENT, CH_FRAMER_ERROR };
+
+/** Starts with end-of-message framing, as every session does. */
+void ch_framer_init(struct ch_framer *framer, const struct ch_framer_limits *limits);
+
+/** Switches the framing; legal only between messages (after the fragment with last). */
+void ch_framer_set(struct ch_framer *framer, enum ch_framing framing);
+
+enum ch_framer_result ch_framer_feed(struct ch_framer *framer, const uint8_t *in, size_t len,
+				     size_t *used, struct ch_fragment *fragment);
+
+/** Appends @message framed. @return as ch_buf_reserve; on error @out is as it was. */
+CH_NODISCARD int ch_frame(enum ch_framing framing, struct ch_slice message, struct ch_buf *out);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A TLS 1.2/1.3 handshake in either role over memory: one record in, bytes out. OpenSSL does the
+ * handshake and nothing else; after DONE the caller takes the keys and frees the object before the
+ * first application byte. Suites: AES-128/256-GCM and ChaCha20-Poly1305 with ECDHE.
+ *
+ * Contract: ch_handshake_step consumes the whole record it is given (or none: the first call of a
+ * client). What was appended to @out must be sent whatever the result is (alerts). After DONE or
+ * FAILED only the getters and ch_handshake_free are legal. The caller reads record-exactly: 5 bytes,
+ * ch_handshake_record_length, then the body, so that no byte behind the handshake is taken.
+ *
+ * Thread: a context and its handshakes belong to one thread.
+ */
+#include "trust.h"
+#include "user/core/buf.h"
+#include "user/core/record_keys.h"
+
+#define CH_TLS_HEADER 5
+
+/** Shared by the handshakes of one thread. */
+struct ch_tls_context;
+
+/** Collector (TLS client, mutual authentication required, TLS 1.3 preferred, TLS 1.2 accepted). */
+struct ch_tls_client_options {
+	const struct ch_trust *trust; /**< borrowed; outlives the context */
+	ch_lookup_fn lookup;
+	void *lookup_ctx;
+};
+CH_NODISCARD int ch_tls_client_new(const struct ch_tls_client_options *options,
+				   struct ch_tls_context **context);
+
+/** Device (TLS server): for the simulator and the tests. */
+struct ch_tls_server_options {
+	uint16_t min_version; /**< enum ch_tls_version; 0 = TLS 1.2 */
+	uint16_t max_version; /**< 0 = TLS 1.3 */
+	bool request_client_certificate;
+	const char *client_ca_file; /**< NULL: any client certificate is accepted */
+	const char *cipher_list;    /**< TLS 1.2 suites in OpenSSL's syntax; NULL = the AEAD suites */
+	unsigned tickets;	    /**< TLS 1.3 session tickets to send after the handshake */
+};
+CH_NODISCARD int ch_tls_server_new(const struct ch_tls_server_options *options,
+				   struct ch_tls_context **context);
+void ch_tls_context_free(struct ch_tls_context *context);
+
+enum ch_handshake_status {
+	CH_HANDSHAKE_READ,   /**< send @out if any, then read one record */
+	CH_HANDSHAKE_DONE,   /**< send @out if any, then take keys and info */
+	CH_HANDSHAKE_FAILED, /**< send @out if any, then close; ch_handshake_reason says why */
+};
+
+struct ch_handshake;
+
+/** A client's handshake. @return 0 or -ENOMEM. */
+CH_NODISCARD int ch_handshake_client(struct ch_tls_context *context, struct ch_handshake **handshake);
+/** A server's handshake that presents @credential. @return 0 or -ENOMEM. */
+CH_NODISCARD int ch_handshake_server(struct ch_tls_context *context,
+				     const struct ch_credential *credential,
+				     struct ch_handshake **handshake);
+void ch_handshake_free(struct ch_handshake *handshake);
+
+/**
+ * Is this the header of a TLS record that can belong to a handshake?
+ * @return length of the body, 1..16640 (a heartbeat record, type 24, is legal here: read and skip
+ * it); or -1: not TLS
+ */
+int ch_handshake_record_length(const uint8_t header[CH_TLS_HEADER]);
+
+/** Feeds one whole record with its header (NULL, 0: start as client). Costs up to ~1 ms of CPU. */
+enum ch_handshake_status ch_handshake_step(struct ch_handshake *handshake, const uint8_t *record,
+					   size_t len, struct ch_buf *out);
+
+/** Why it failed; for the client a reason of the table, with the detail in ch_handshake_detail. */
+enum ch_reason ch_handshake_reason(const struct ch_handshake *handshake);
+/** More words for the log ("alert handshake_failure", "depth 1: ..."), "" if none. */
+const char *ch_handshake_detail(const struct ch_handshake *handshake);
+
+/** What was negotiated. Strings are static. Valid after DONE. */
+struct ch_handshake_info {
+	uint16_t version; /**< enum ch_tls_version */
+	uint8_t aead;	  /**< enum ch_aead */
+	const char *cipher;
+	const char *group;
+};
+void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake_info *info);
+
+/**
+ * Client: the identity and match once the certificate was accepted, else NULL. They may be used for
+ * anything that outlives the connection only when ch_handshake_proven is true.
+ */
+const struct ch_identity *ch_handshake_identity(const struct ch_handshake *handshake);
+const struct ch_match *ch_handshake_match(const struct ch_handshake *handshake);
+/** Client: the device has proven that it holds the key of its certificate. */
+bool ch_handshake_proven(const struct ch_handshake *handshake);
+/** Server: SHA-256 of the client certificate that was presented. @return false when none was. */
+bool ch_handshake_client_certificate(const struct ch_handshake *handshake, uint8_t sha256[32]);
+
+/**
+ * After DONE: the traffic keys, with the sequence numbers of the next records. May be called once;
+ * the handshake's own copies are wiped. @return 0 or CH_E_CRYPTO
+ */
+CH_NODISCARD int ch_handshake_take_keys(struct ch_handshake *handshake, struct ch_record_keys *keys);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Who a device is: manufacturers (trust anchors with the place of their identifier), credentials,
+ * and the identity read from a certificate (RFC 8071 C5-C7, section 5 "anchors unique to the
+ * manufacturer"). The system's CA store is never used.
+ */
+#include <callhome/reason.h>
+#include <callhome/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CH_IDENTIFIER_MAX 255 /**< bytes of UTF-8 */
+#define CH_CHAIN_MAX 8	      /**< certificates a device may present, itself included */
+#define CH_CHAIN_BYTES 65536  /**< DER bytes of all of them */
+#define CH_ERROR_TEXT 256     /**< bytes for the error texts below */
+
+/** Where a manufacturer puts the identifier of a device. */
+enum ch_identifier_kind {
+	CH_IDENTIFIER_CN,
+	CH_IDENTIFIER_SERIAL_NUMBER, /**< subject serialNumber, 2.5.4.5 (IEEE 802.1AR) */
+	CH_IDENTIFIER_SAN_DNS,
+	CH_IDENTIFIER_SAN_URI,
+	CH_IDENTIFIER_HARDWARE_MODULE, /**< SAN otherName hardwareModuleName: "<hwType OID>:<hex of hwSerialNum>" */
+};
+
+/** "cn", "serialNumber", "san-dns", "san-uri", "hardwareModuleName". */
+const char *ch_identifier_kind_name(enum ch_identifier_kind kind);
+/** @return 0 or CH_E_SYNTAX. */
+CH_NODISCARD int ch_identifier_kind_parse(const char *name, enum ch_identifier_kind *kind);
+
+#define CH_MANUFACTURER_NONE UINT32_MAX /**< identity by pin */
+
+struct ch_identity {
+	uint32_t manufacturer;			/**< index as added, or CH_MANUFACTURER_NONE */
+	char identifier[CH_IDENTIFIER_MAX + 1]; /**< UTF-8 without NUL bytes; "" for a pin */
+	uint8_t spki_sha256[32];
+	uint8_t cert_sha256[32];
+	uint64_t not_after; /**< seconds since 1970, of the leaf */
+};
+
+/** A client certificate with its chain and key, ready to send. */
+struct ch_credential;
+
+/**
+ * Loads PEM files; @cert_file may hold the chain, leaf first.
+ * @return 0; CH_E_CONFIG with one sentence in @error that names the file and the fix
+ */
+CH_NODISCARD int ch_credential_load(const char *cert_file, const char *key_file,
+				    struct ch_credential **credential, char error[CH_ERROR_TEXT]);
+void ch_credential_free(struct ch_credential *credential);
+
+/** What the inventory knows about an identity. */
+struct ch_match {
+	uint32_t device;			/**< the caller's index of the device */
+	const struct ch_credential *credential; /**< to send to it; NULL = none is bound */
+	/**
+	 * Not NONE: refuse with this reason, but only after the device has proven that it holds the
+	 * key (quarantine of unknown devices).
+	 */
+	enum ch_reason refuse;
+};
+
+/**
+ * Looks an identity up: first as a pin (manufacturer NONE, hashes set), then by manufacturer and
+ * identifier. Called inside the handshake, before possession is proven: it must change nothing.
+ * @return CH_REASON_NONE and @match filled; UNKNOWN_DEVICE; or WRONG_MANUFACTURER (the identifier
+ * is known, but under another manufacturer). For a pin only NONE and UNKNOWN_DEVICE.
+ */
+typedef enum ch_reason (*ch_lookup_fn)(void *ctx, const struct ch_identity *identity,
+				       struct ch_match *match);
+
+/** Trust anchors of all manufacturers. Immutable once built; one per thread. */
+struct ch_trust;
+
+CH_NODISCARD int ch_trust_new(struct ch_trust **trust);
+void ch_trust_free(struct ch_trust *trust);
+
+/**
+ * Adds a manufacturer with all CA certificates of @ca_file (PEM). Its index is the number of
+ * manufacturers before it. The same anchor under two manufacturers is an error (SC3).
+ * @return 0; CH_E_CONFIG with one sentence in @error that names the file and the fix
+ */
+CH_NODISCARD int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca_file,
+			      enum ch_identifier_kind kind, char error[CH_ERROR_TEXT]);
+
+/** How many manufacturers there are. */
+size_t ch_trust_count(const struct ch_trust *trust);
