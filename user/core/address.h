@@ -13,8 +13,11 @@ struct ch_address {
 	uint8_t family; /**< 4, 6, or 0 = none */
 };
 
-/** "192.0.2.1:4335" or "[2001:db8::1]:4335". @return 0 or CH_E_SYNTAX. */
+/** "192.0.2.1:4335" or "[2001:db8::1]:4335" (no zone, no leading zeros). @return 0 or CH_E_SYNTAX. */
 CH_NODISCARD int ch_address_parse(const char *text, struct ch_address *address);
 
-/** Writes the endpoint (with brackets for v6), always NUL-terminated. */
+/** Turns a v4-mapped v6 address (::ffff:192.0.2.1) into the v4 one. */
+void ch_address_normalize(struct ch_address *address);
+
+/** Writes the endpoint (v6 in brackets, as RFC 5952), always NUL-terminated; "" for none. */
 void ch_address_format(const struct ch_address *address, char text[CH_ADDRESS_TEXT]);

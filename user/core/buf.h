@@ -39,7 +39,10 @@ struct ch_buf {
 /** Frees the memory, credits the budget; keeps @max and @budget. */
 void ch_buf_deinit(struct ch_buf *buf);
 
-/** As ch_buf_deinit, but overwrites the bytes first (keys, credentials). */
+/**
+ * As ch_buf_deinit, but overwrites the bytes first (keys, credentials). Growth moves the bytes and
+ * leaves the old ones behind: reserve the whole size before putting a secret in.
+ */
 void ch_buf_wipe(struct ch_buf *buf);
 
 /**

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Append-only JSON emitter over `struct ch_buf`. Commas are placed by the emitter; the first error
- * sticks in @err, so a caller checks once at the end. Depth is at most 32.
+ * sticks in @err (nothing is written after it), so a caller checks once at the end. Depth is at
+ * most 32; deeper is CH_E_LIMIT. Outermost values get no separator: the caller adds newlines.
  */
 #include "buf.h"
 
@@ -11,7 +12,7 @@
 struct ch_json {
 	struct ch_buf *out;
 	int err;	/**< first error of the buffer; 0 = fine */
-	uint32_t comma; /**< bit d: a member was written at depth d */
+	uint32_t comma; /**< bit d-1: a member was written at depth d */
 	uint8_t depth;
 };
 
@@ -28,7 +29,7 @@ void ch_json_str(struct ch_json *json, const char *key, const char *value);
 void ch_json_bytes(struct ch_json *json, const char *key, struct ch_slice value);
 void ch_json_uint(struct ch_json *json, const char *key, uint64_t value);
 void ch_json_int(struct ch_json *json, const char *key, int64_t value);
-/** Three decimals. */
+/** Three decimals, whatever the locale; what is not a finite number becomes null. */
 void ch_json_double(struct ch_json *json, const char *key, double value);
 void ch_json_bool(struct ch_json *json, const char *key, bool value);
 /** RFC 3339 UTC with milliseconds, from nanoseconds since 1970. 0 writes null. */

@@ -18,7 +18,10 @@ struct ch_log {
 	void *ctx;
 };
 
-/** Formats and writes one line of at most 1023 bytes (longer ones are cut). A NULL log drops it. */
+/**
+ * Formats and writes one line of at most 1023 bytes (longer ones are cut), without a newline; control
+ * characters become "?". A NULL log drops it.
+ */
 void ch_log(const struct ch_log *log, enum ch_log_level level, const char *fmt, ...) CH_PRINTF(3, 4);
 
 /** "error", "warning", "info" or "debug". */
@@ -30,6 +33,9 @@ struct ch_log_limit {
 	uint64_t held;	 /**< lines held back since the last one that passed */
 };
 
-/** Asks for one line at @now_ns. @return true to write it; @held then says how many were skipped before it. */
+/**
+ * Asks for one line at @now_ns. @return true to write it; @held then says how many were skipped
+ * before it. A rate or burst of 0 holds everything back.
+ */
 bool ch_log_allow(struct ch_log_limit *limit, uint64_t now_ns, uint32_t per_second, uint32_t burst,
 		  uint64_t *held);

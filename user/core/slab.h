@@ -12,19 +12,26 @@
 
 struct ch_slab {
 	uint8_t *items;	       /**< cap * stride bytes, zero pages until first use */
-	uint32_t *generations; /**< 24 bits used; bumped by every free */
+	uint32_t *generations; /**< 24 bits, bumped by every free; the top bit: in use */
 	uint32_t *next_free;
-	size_t stride; /**< bytes per item */
-	uint32_t cap;  /**< slots */
-	uint32_t used; /**< slots in use */
-	uint32_t free_head;
+	size_t stride;	    /**< bytes per item, a multiple of the largest natural alignment */
+	uint32_t cap;	    /**< slots */
+	uint32_t used;	    /**< slots in use */
+	uint32_t fresh;	    /**< slots from here on were never used (nor touched) */
+	uint32_t free_head; /**< CH_SLOT_NONE = none was freed */
 };
 
-/** Prepares @cap slots of @item_bytes. Memory is touched only when a slot is used. @return 0, -ENOMEM. */
+/**
+ * Prepares @cap (< CH_SLOT_NONE) slots of @item_bytes. Memory is touched only when a slot is used.
+ * @return 0 or -ENOMEM
+ */
 CH_NODISCARD int ch_slab_init(struct ch_slab *slab, uint32_t cap, size_t item_bytes);
 void ch_slab_deinit(struct ch_slab *slab);
 
-/** Takes the most recently freed slot; the item is zeroed. @return the item and its @slot, or NULL when full. */
+/**
+ * Takes the most recently freed slot (its memory is warm); the item is zeroed.
+ * @return the item and its @slot, or NULL (and CH_SLOT_NONE) when full
+ */
 void *ch_slab_alloc(struct ch_slab *slab, uint32_t *slot);
 
 /** Gives the slot back: every user_data made for it is stale from now on. */

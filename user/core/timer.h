@@ -19,6 +19,7 @@ struct ch_timer {
 
 struct ch_wheel {
 	struct ch_timer *slots[CH_WHEEL_LEVELS][CH_WHEEL_SLOTS];
+	struct ch_timer *due;		    /**< were due already when they were added */
 	uint64_t occupied[CH_WHEEL_LEVELS]; /**< bitmap of non-empty slots */
 	uint64_t tick;			    /**< ms already processed */
 	uint64_t armed;			    /**< timers in the wheel */
@@ -38,13 +39,18 @@ static inline bool ch_timer_armed(const struct ch_timer *timer)
 }
 
 /**
- * Calls @fire for every timer whose deadline is <= @now_ns, disarmed before the call; @fire may add
- * and cancel any timer. A timer never fires early; it fires at most 1 ms late.
+ * Calls @fire for every timer whose deadline, rounded up to a millisecond, is <= @now_ns; disarmed
+ * before the call. @fire may add and cancel any timer; what it adds fires in a later call, so one
+ * call always ends. A timer never fires early; it fires at most 1 ms late.
  * A clock that stands still or jumps far ahead is fine (cost is bounded by the timers due, not the jump).
  * @return how many fired
  */
 uint64_t ch_wheel_expire(struct ch_wheel *wheel, uint64_t now_ns,
 			 void (*fire)(struct ch_timer *timer, void *ctx), void *ctx);
 
-/** When to call ch_wheel_expire next: <= the first deadline (it may be early after a cascade), UINT64_MAX when empty. */
+/**
+ * When to call ch_wheel_expire next: never later than the first deadline rounded up to the next
+ * millisecond (when that one fires), maybe earlier (to move timers between levels); 0 when one is
+ * due already, UINT64_MAX when the wheel is empty.
+ */
 uint64_t ch_wheel_next(const struct ch_wheel *wheel);

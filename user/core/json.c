@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEPTH_MAX 32
+
+void ch_json_init(struct ch_json *json, struct ch_buf *out)
+{
+	memset(json, 0, sizeof(*json));
+	json->out = out;
+}
+
+static void put(struct ch_json *json, const char *text)
+{
+	if (json->err == 0)
+		json->err = ch_buf_append_str(json->out, text);
+}
+
+/** The comma and the key before a value. */
+static void begin_value(struct ch_json *json, const char *key)
+{
+	if (json->depth > 0) {
+		uint32_t bit = 1U << (json->depth - 1);
+
+		if ((json->comma & bit) != 0)
+			put(json, ",");
+		json->comma |= bit;
+	}
+	if (key != NULL) {
+		put(json, "\"");
+		put(json, key);
+		put(json, "\":");
+	}
+}
+
+static void open_level(struct ch_json *json, const char *key, const char *bracket)
+{
+	if (json->depth == DEPTH_MAX) {
+		if (json->err == 0)
+			json->err = CH_E_LIMIT;
+		return;
+	}
+	begin_value(json, key);
+	put(json, bracket);
+	json->depth++;
+	json->comma &= ~(1U << (json->depth - 1));
+}
+
+static void close_level(struct ch_json *json, const char *bracket)
+{
+	put(json, bracket);
+	if (json->depth > 0)
+		json->depth--;
+}
+
+void ch_json_object(struct ch_json *json, const char *key)
+{
+	open_level(json, key, "{");
+}
+
+void ch_json_object_end(struct ch_json *json)
+{
+	close_level(json, "}");
+}
+
+void ch_json_array(struct ch_json *json, const char *key)
+{
+	open_level(json, key, "[");
+}
+
+void ch_json_array_end(struct ch_json *json)
+{
+	close_level(json, "]");
+}
+
+void ch_json_str(struct ch_json *json, const char *key, const char *value)
+{
+	if (value == NULL) {
+		begin_value(json, key);
+		put(json, "null");
+		return;
+	}
+	ch_json_bytes(json, key, (struct ch_slice){(const uint8_t *)value, strlen(value)});
+}
+
+void ch_json_bytes(struct ch_json *json, const char *key, struct ch_slice value)
+{
+	begin_value(json, key);
+	put(json, "\"");
+	if (json->err == 0)
+		json->err = ch_json_escape(json->out, value);
+	put(json, "\"");
+}
+
+void ch_json_uint(struct ch_json *json, const char *key, uint64_t value)
+{
+	char text[24];
+
+	begin_value(json, key);
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	put(json, text);
+}
+
+void ch_json_int(struct ch_json *json, const char *key, int64_t value)
+{
+	char text[24];
+
+	begin_value(json, key);
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	put(json, text);
+}
+
+void ch_json_double(struct ch_json *json, const char *key, double value)
+{
+	double size = value < 0 ? -value : value;
+	char text[352];
+
+	begin_value(json, key);
+	if (!(size <= __DBL_MAX__)) {
+		put(json, "null");
+		return;
+	}
+	/* The decimal point of printf depends on the locale; integers do not. */
+	if (size < 1e15) {
+		uint64_t milli = (uint64_t)(size * 1000 + 0.5);
+
+		snprintf(text, sizeof(text), "%s%" PRIu64 ".%03u", value < 0 && milli > 0 ? "-" : "",
+			 milli / 1000, (unsigned)(milli % 1000));
+	} else {
+		snprintf(text, sizeof(text), "%.0f.000", value);
+	}
+	put(json, text);
+}
+
+void ch_json_bool(struct ch_json *json, const char *key, bool value)
+{
+	begin_value(json, key);
+	put(json, value ? "true" : "false");
+}
+
+struct date {
+	uint64_t year;
+	unsigned month;
+	unsigned day;
+};
+
+/** Proleptic Gregorian date of a day since 1970, counting from 1 March 0000 in 400-year cycles. */
+static struct date date_of(uint64_t unix_day)
+{
+	const uint64_t days = unix_day + 719468;
+	const uint64_t cycle = days / 146097;
+	const unsigned in_cycle = (unsigned)(days % 146097);
+	const unsigned year = (in_cycle - in_cycle / 1460 + in_cycle / 36524 - in_cycle / 146096) / 365;
+	const unsigned in_year = in_cycle - (365 * year + year / 4 - year / 100);
+	const unsigned month = (5 * in_year + 2) / 153;
+	struct date date;
+
+	date.day = in_year - (153 * month + 2) / 5 + 1;
+	date.month = month < 10 ? month + 3 : month - 9;
+	date.year = cycle * 400 + year + (date.month <= 2 ? 1 : 0);
+	return date;
+}
+
+void ch_json_time(struct ch_json *json, const char *key, uint64_t unix_ns)
+{
+	uint64_t seconds = unix_ns / 1000000000;
+	unsigned in_day = (unsigned)(seconds % 86400);
+	struct date date = date_of(seconds / 86400);
+	char text[48];
+
+	begin_value(json, key);
+	if (unix_ns == 0) {
+		put(json, "null");
+		return;
+	}
+	snprintf(text, sizeof(text), "\"%04u-%02u-%02uT%02u:%02u:%02u.%03uZ\"", (unsigned)date.year,
+		 date.month, date.day, in_day / 3600, in_day / 60 % 60, in_day % 60,
+		 (unsigned)(unix_ns / 1000000 % 1000));
+	put(json, text);
+}
+
+/**
+ * Bytes of the UTF-8 sequence at @s (RFC 3629: no overlong forms, no surrogates, nothing above
+ * U+10FFFF), or 0 if there is none.
+ */
+static size_t utf8_sequence(const uint8_t *s, size_t len)
+{
+	uint8_t low = 0x80;
+	uint8_t high = 0xbf;
+	size_t need;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		need = 2;
+	else if (s[0] >= 0xe0 && s[0] <= 0xef)
+		need = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		need = 4;
+	else
+		return 0;
+	if (len < need)
+		return 0;
+	if (s[0] == 0xe0)
+		low = 0xa0;
+	else if (s[0] == 0xed)
+		high = 0x9f;
+	else if (s[0] == 0xf0)
+		low = 0x90;
+	else if (s[0] == 0xf4)
+		high = 0x8f;
+	if (s[1] < low || s[1] > high)
+		return 0;
+	for (size_t i = 2; i < need; i++) {
+		if (s[i] < 0x80 || s[i] > 0xbf)
+			return 0;
+	}
+	return need;
+}
+
+static int escape_byte(struct ch_buf *out, uint8_t byte)
+{
+	switch (byte) {
+	case '"':
+		return ch_buf_append(out, "\\\"", 2);
+	case '\\':
+		return ch_buf_append(out, "\\\\", 2);
+	case '\n':
+		return ch_buf_append(out, "\\n", 2);
+	case '\r':
+		return ch_buf_append(out, "\\r", 2);
+	case '\t':
+		return ch_buf_append(out, "\\t", 2);
+	default:
+		break;
+	}
+	if (byte >= 0x80)
+		return ch_buf_append_str(out, "\xef\xbf\xbd");
+	return ch_buf_printf(out, "\\u%04x", (unsigned)byte);
+}
+
+static bool is_plain(uint8_t byte)
+{
+	return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+int ch_json_escape(struct ch_buf *out, struct ch_slice value)
+{
+	size_t start = 0;
+	size_t i = 0;
+	int err;
+
+	while (i < value.len) {
+		uint8_t byte = value.data[i];
+		size_t sequence = 1;
+
+		if (!is_plain(byte))
+			sequence = byte < 0x80 ? 0 : utf8_sequence(value.data + i, value.len - i);
+		if (sequence > 0) {
+			i += sequence;
+			continue;
+		}
+		err = ch_buf_append(out, value.data + start, i - start);
+		if (err == 0)
+			err = escape_byte(out, byte);
+		if (err != 0)
+			return err;
+		start = ++i;
+	}
+	return ch_buf_append(out, value.data + start, value.len - start);
+}
