@@ -32,7 +32,8 @@ fi
 root=$(mktemp -d "${TMPDIR:-/tmp}/callhome-root.XXXXXX")
 finish()
 {
-	umount -q "$root/proc" "$root/dev/pts" "$root/dev/shm" "$root/dev" 2>/dev/null || :
+	umount -R "$root/proc" 2>/dev/null || :
+	umount -R "$root/dev" 2>/dev/null || :
 	[ "${KEEP:-}" = 1 ] && echo "clean-root: kept $root" || rm -rf --one-file-system "$root"
 }
 trap finish EXIT

@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The arrows of docs/architecture.md: which folder may include what.
+. "$(dirname "$0")/common"
+
+# forbid RULE REGEX FOLDER...: no file below the folders includes a header that matches.
+forbid()
+{
+	local rule=$1 regex=$2 file
+	shift 2
+	while read -r file; do
+		grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($regex)" "$file" /dev/null || :
+	done < <(c_files "$@") | report "$rule"
+}
+
+# Sans-IO: bytes and time come in, bytes and events go out.
+forbid layers-sans-io '(sys/(socket|epoll|uio|ioctl|select|time|un)\.h|netinet/|netdb\.h|poll\.h|fcntl\.h|unistd\.h|time\.h|pthread\.h|liburing|openssl/|linux/|kernel/|user/(tls|ssh|collector|daemon|cli)/|bench/)' user/proto
+# queue.h wakes its consumer and log.h reads the clock through what the caller passes in.
+forbid layers-core '(sys/(socket|epoll|uio|ioctl|select|time|un)\.h|netinet/|netdb\.h|poll\.h|fcntl\.h|unistd\.h|time\.h|liburing|openssl/|linux/|kernel/|user/(proto|tls|ssh|collector|daemon|cli)/|bench/)' user/core
+forbid layers-kernel '(openssl/|expat|cyaml|yaml|microhttpd|user/(proto|tls|ssh|collector|daemon|cli)/|bench/)' kernel
+forbid layers-user '(liburing|bpf/|linux/tls\.h)' user
+forbid layers-openssl 'openssl/' user/collector user/daemon user/cli user/ssh include
+forbid layers-tls '(kernel/|liburing|user/(proto|ssh|collector|daemon|cli)/|bench/)' user/tls
+forbid layers-collector '(user/(daemon|cli)/|bench/)' user/collector
+forbid layers-daemon '(kernel/ring|user/(tls|proto|cli)/|bench/)' user/daemon
+forbid layers-cli '(kernel/|user/(proto|tls|ssh|collector|daemon)/|bench/|liburing|openssl/)' user/cli
+forbid layers-bench '(user/(collector|daemon|cli)/|liburing)' bench
+forbid layers-public '(user/|kernel/|bench/|bpf/|openssl/|liburing)' include
+# The control socket is written on the public API alone.
+while read -r file; do
+	grep -nE '^#include "(kernel/|user/tls/|worker|session|registry|conn|devices)' "$file" /dev/null || :
+done < <(c_files user/collector | grep '/control') | report layers-control
+exit $lint_failed
