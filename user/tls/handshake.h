@@ -37,6 +37,7 @@ struct ch_tls_server_options {
 	bool request_client_certificate;
 	const char *client_ca_file; /**< NULL: any client certificate is accepted */
 	const char *cipher_list;    /**< TLS 1.2 suites in OpenSSL's syntax; NULL = the AEAD suites */
+	const char *ciphersuites;   /**< TLS 1.3 suites in OpenSSL's syntax; NULL = the AEAD suites */
 	unsigned tickets;	    /**< TLS 1.3 session tickets to send after the handshake */
 };
 CH_NODISCARD int ch_tls_server_new(const struct ch_tls_server_options *options,
@@ -74,6 +75,9 @@ enum ch_handshake_status ch_handshake_step(struct ch_handshake *handshake, const
 enum ch_reason ch_handshake_reason(const struct ch_handshake *handshake);
 /** More words for the log ("alert handshake_failure", "depth 1: ..."), "" if none. */
 const char *ch_handshake_detail(const struct ch_handshake *handshake);
+
+/** Heartbeat records (type 24) that were dropped: they are not for a handshake (RFC 6520 section 3). */
+uint32_t ch_handshake_dropped(const struct ch_handshake *handshake);
 
 /** What was negotiated. Strings are static. Valid after DONE. */
 struct ch_handshake_info {

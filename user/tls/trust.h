@@ -16,13 +16,18 @@
 #define CH_CHAIN_BYTES 65536  /**< DER bytes of all of them */
 #define CH_ERROR_TEXT 256     /**< bytes for the error texts below */
 
-/** Where a manufacturer puts the identifier of a device. */
+/**
+ * Where a manufacturer puts the identifier of a device. The bytes are compared exactly, after
+ * conversion to UTF-8. A certificate with none or several of that field has no identifier, nor has
+ * one whose field is empty, holds a NUL byte or is longer than CH_IDENTIFIER_MAX.
+ */
 enum ch_identifier_kind {
 	CH_IDENTIFIER_CN,
 	CH_IDENTIFIER_SERIAL_NUMBER, /**< subject serialNumber, 2.5.4.5 (IEEE 802.1AR) */
 	CH_IDENTIFIER_SAN_DNS,
 	CH_IDENTIFIER_SAN_URI,
-	CH_IDENTIFIER_HARDWARE_MODULE, /**< SAN otherName hardwareModuleName: "<hwType OID>:<hex of hwSerialNum>" */
+	/** SAN otherName hardwareModuleName (RFC 4108): "<hwType OID>:<lower-case hex of hwSerialNum>" */
+	CH_IDENTIFIER_HARDWARE_MODULE,
 };
 
 /** "cn", "serialNumber", "san-dns", "san-uri", "hardwareModuleName". */
@@ -49,6 +54,31 @@ struct ch_credential;
  */
 CH_NODISCARD int ch_credential_load(const char *cert_file, const char *key_file,
 				    struct ch_credential **credential, char error[CH_ERROR_TEXT]);
+
+/** As ch_credential_load from memory: PEM of the chain, leaf first, and PEM of the key. */
+CH_NODISCARD int ch_credential_from_memory(const uint8_t *cert_pem, size_t cert_len,
+					   const uint8_t *key_pem, size_t key_len,
+					   struct ch_credential **credential,
+					   char error[CH_ERROR_TEXT]);
+
+/**
+ * A certificate (one, DER) that shares the private key and the rest of the chain with @key_owner;
+ * cheap enough for many thousands. @key_owner may be freed before it.
+ * @return 0; CH_E_CONFIG: it does not parse, or the key is not its key
+ */
+CH_NODISCARD int ch_credential_with_key(const struct ch_credential *key_owner,
+					const uint8_t *cert_der, size_t cert_len,
+					struct ch_credential **credential,
+					char error[CH_ERROR_TEXT]);
+
+/**
+ * What an impostor has who copied a certificate off the wire: the chain of @from and a private key
+ * that does not belong to it (P-256, P-384 or RSA), so that its signatures are wrong. For tests.
+ * @return 0, -ENOMEM or CH_E_CRYPTO
+ */
+CH_NODISCARD int ch_credential_steal(const struct ch_credential *from,
+				     struct ch_credential **stolen);
+
 void ch_credential_free(struct ch_credential *credential);
 
 /** What the inventory knows about an identity. */
