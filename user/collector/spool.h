@@ -6,14 +6,26 @@
  * goes first. One thread writes; workers hand over bounded batches and never wait.
  */
 #include "user/core/buf.h"
+#include "user/core/log.h"
+#include <sys/types.h>
 
 enum ch_spool_stream { CH_SPOOL_EVENTS, CH_SPOOL_NOTIFICATIONS, CH_SPOOL_REPLIES, CH_SPOOL_STREAMS };
 
+/** The system calls of the writer, so that a test can make the disk fail. */
+struct ch_spool_ops {
+	ssize_t (*write)(int fd, const void *data, size_t len);
+	int (*ftruncate)(int fd, off_t len);
+	int (*fdatasync)(int fd);
+	uint64_t (*now_ns)(void); /**< monotonic */
+};
+
 struct ch_spool_options {
 	const char *directory; /**< created (0750) if missing */
-	uint64_t max_bytes;    /**< of all files together */
-	uint64_t file_bytes;   /**< rotation size of one file */
+	uint64_t max_bytes;    /**< of all files together; 0 = no cap */
+	uint64_t file_bytes;   /**< rotation size of one file; at most a quarter of @max_bytes is used; 0 = that */
 	uint32_t batches;      /**< batches that may wait for the writer; 0 = 64 */
+	const struct ch_log *log;	/**< write errors, at most one line per 10 s; NULL = none */
+	const struct ch_spool_ops *ops; /**< NULL = the system's */
 };
 
 /** Lines collected by one worker. All zero is empty. */
@@ -27,14 +39,18 @@ struct ch_spool_batch {
 
 struct ch_spool;
 
-/** @return 0; a negated errno with one sentence in @error (directory not writable, on which path). Starts the thread. */
+/**
+ * Locks the directory, repairs what an earlier run left, starts the thread.
+ * @return 0; a negated errno with one sentence in @error (directory not writable, on which path;
+ * -EBUSY: another process writes there)
+ */
 CH_NODISCARD int ch_spool_open(const struct ch_spool_options *options, struct ch_spool **spool,
 			       char error[256]);
 
 /**
  * Hands the lines over and leaves @batch empty (with memory of an earlier batch to reuse). Never blocks.
  * @return 0; CH_E_FULL: the writer is behind, the batch is as it was (the caller may go on filling
- * it up to a limit of its own, then drops and counts). Any thread.
+ * it up to a limit of its own, then drops and counts). An empty batch is a no-op. Any thread.
  */
 CH_NODISCARD int ch_spool_submit(struct ch_spool *spool, struct ch_spool_batch *batch);
 
@@ -44,6 +60,8 @@ struct ch_spool_counters {
 	uint64_t dropped; /**< lines lost to write errors */
 	uint64_t errors;  /**< failed writes (disk full, ...); the file is cut back to whole lines */
 	uint64_t removed_files; /**< rotated files deleted for the cap */
+	uint64_t rotations;
+	uint64_t torn_lines; /**< unfinished last lines of an earlier run, cut off at open */
 };
 void ch_spool_counters(const struct ch_spool *spool, struct ch_spool_counters *counters);
 
