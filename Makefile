@@ -115,10 +115,16 @@ $(foreach t,$(TSANS),$(eval $(call test_program,tsan/$(t),tests/tsan/$(t).c,,)))
 $(foreach t,$(FUZZERS),$(eval $(call test_program,replay/$(t),tests/fuzz/$(t).c,tests/fuzz/replay_main.c,)))
 $(foreach t,$(FUZZERS),$(eval $(call test_program,fuzz/$(t),tests/fuzz/$(t).c,,-fsanitize=fuzzer)))
 
+$(BUILD)/refuse-io-uring: $(call objs,tests/it/refuse_io_uring.c)
+	$(call say,LD,$@)
+	$(call link,)
+
 test-programs: $(addprefix $(BUILD)/tests/,$(TESTS))
 tsan-programs: $(addprefix $(BUILD)/tsan/,$(TSANS))
 replay-programs: $(addprefix $(BUILD)/replay/,$(FUZZERS))
 fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
+test-programs tsan-programs replay-programs fuzz-programs:
+	@:
 
 # ---------------------------------------------------------------- what people call
 help: ## this list
