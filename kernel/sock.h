@@ -10,8 +10,31 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
-/** Liveness of an established connection, inherited from the listener. 0 = leave the system's default. */
+/** The system calls behind this header, as in their manual pages (errors in errno). */
+struct ch_sys {
+	int (*socket)(int domain, int type, int protocol);
+	int (*bind)(int fd, const struct sockaddr *address, socklen_t len);
+	int (*listen)(int fd, int backlog);
+	int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t len);
+	int (*getpeername)(int fd, struct sockaddr *address, socklen_t *len);
+	int (*getsockname)(int fd, struct sockaddr *address, socklen_t *len);
+	int (*close)(int fd);
+	int (*eventfd)(unsigned int initial, int flags);
+};
+extern struct ch_sys ch_sys;
+
+/** The socket address of @address. @return its length, 0 for none. */
+socklen_t ch_sock_encode(const struct ch_address *address, struct sockaddr_storage *to);
+
+/** The endpoint in @from; a v4-mapped v6 address becomes v4. @return 0 or -EAFNOSUPPORT. */
+CH_NODISCARD int ch_sock_decode(const struct sockaddr_storage *from, struct ch_address *address);
+
+/**
+ * Liveness of an established connection, inherited from the listener. 0 = leave the system's
+ * default; keepalive is switched on when one of its three values is set.
+ */
 struct ch_sock_liveness {
 	uint32_t keepalive_idle_s;
 	uint32_t keepalive_interval_s;
@@ -27,9 +50,10 @@ struct ch_sock_liveness {
 CH_NODISCARD int ch_sock_probe(const struct ch_address *address);
 
 /**
- * A non-blocking listener of one thread: SO_REUSEPORT, IPV6_V6ONLY, TCP_NODELAY, keepalive and user
+ * A listener of one thread, for multishot accept (a blocking descriptor: the ring waits by itself,
+ * while O_NONBLOCK makes some kernels answer -EAGAIN at once): SO_REUSEPORT, IPV6_V6ONLY, TCP_NODELAY, keepalive and user
  * timeout (inherited by accepted sockets); never TCP_DEFER_ACCEPT (a TLS device is silent until our
- * ClientHello). @return 0 and @fd, or a negated errno
+ * ClientHello). @liveness may be NULL. @return 0 and @fd, or a negated errno
  */
 CH_NODISCARD int ch_sock_listen(const struct ch_address *address, const struct ch_sock_liveness *liveness,
 				int backlog, int *fd);
@@ -48,7 +72,7 @@ void ch_sock_close(int fd);
 
 /**
  * A close-on-exec TCP socket bound to @local (port 0: chosen at connect, IP_BIND_ADDRESS_NO_PORT;
- * NULL: no bind) with TCP_NODELAY, ready for ch_ring connect. @return 0 and @fd, or a negated errno
+ * NULL: v4, no bind) with TCP_NODELAY, ready for ch_ring connect. @return 0 and @fd, or a negated errno
  */
 CH_NODISCARD int ch_sock_dial(const struct ch_address *local, int *fd);
 
