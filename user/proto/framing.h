@@ -9,6 +9,11 @@
  * nothing more may be fed. Splitting the input anywhere gives the same messages. A message has
  * exactly one fragment with first and one with last (they may be the same; its len may be 0 on a
  * last fragment).
+ *
+ * White space before a message is skipped in end-of-message framing, and extra LFs before the first
+ * chunk of a message in chunked framing (devices send ]]>]]> LF); both count as bytes of the message.
+ * A delimiter alone is an empty message. A chunk over the limit is refused when its size is read,
+ * before its bytes come.
  */
 #include <callhome/reason.h>
 #include "user/core/buf.h"
@@ -23,7 +28,7 @@ struct ch_framer_limits {
 
 struct ch_framer {
 	struct ch_framer_limits limits;
-	uint64_t message_bytes; /**< payload of the message so far */
+	uint64_t message_bytes; /**< of the message so far, white space before it included */
 	uint64_t chunk_left;	/**< payload bytes left of this chunk */
 	uint64_t size;		/**< chunk size read so far */
 	uint32_t chunks;	/**< chunks of the message so far */
@@ -52,5 +57,13 @@ void ch_framer_set(struct ch_framer *framer, enum ch_framing framing);
 enum ch_framer_result ch_framer_feed(struct ch_framer *framer, const uint8_t *in, size_t len,
 				     size_t *used, struct ch_fragment *fragment);
 
-/** Appends @message framed. @return as ch_buf_reserve; on error @out is as it was. */
+/**
+ * Appends @message framed. @return as ch_buf_reserve; CH_E_SYNTAX: the peer would not see the same
+ * message (end-of-message framing: the delimiter is in it; chunked: it is empty); CH_E_LIMIT also:
+ * more than 4294967295 bytes in chunked framing. On error @out is as it was.
+ */
 CH_NODISCARD int ch_frame(enum ch_framing framing, struct ch_slice message, struct ch_buf *out);
+
+/** As ch_frame; the message is the @parts one behind the other. */
+CH_NODISCARD int ch_frame_parts(enum ch_framing framing, const struct ch_slice *parts, size_t count,
+				struct ch_buf *out);

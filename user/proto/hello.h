@@ -26,16 +26,18 @@ struct ch_hello {
 	uint32_t capability_count; /**< all of them */
 };
 
-/** Limits: 4096 capabilities, 1 MiB of XML, depth 8. */
+/** Limits: 4096 capabilities, 1 MiB of XML, depth 8. Over them a hello is a BAD_HELLO. */
+#define CH_HELLO_MAX_BYTES ((size_t)1 << 20)
 
 /**
  * Parses a device's hello (whole message, without delimiter) with expat: namespace checked, no DTD.
  * @return CH_REASON_NONE; BAD_HELLO; NO_SESSION_ID (missing, 0, not a number, > 4294967295);
- * NO_COMMON_BASE. Fields read so far are set in any case.
+ * NO_COMMON_BASE. INTERNAL: out of memory. Fields read so far are set in any case. White space around the
+ * texts and parameters of a capability ('?' and on) are ignored, as are elements we do not know.
  */
 enum ch_reason ch_hello_parse_server(struct ch_slice xml, struct ch_hello *hello);
 
-/** Parses a client's hello: a session-id is an error there. @return NONE, BAD_HELLO, NO_COMMON_BASE. */
+/** Parses a client's hello: a session-id is an error there. @return NONE, BAD_HELLO, NO_COMMON_BASE, INTERNAL. */
 enum ch_reason ch_hello_parse_client(struct ch_slice xml, struct ch_hello *hello);
 
 /**

@@ -25,6 +25,12 @@ struct ch_message {
 /** Reads the first start tag of a whole message. Skips BOM, XML declaration, comments, PIs; bounded by @xml. */
 void ch_message_scan(struct ch_slice xml, struct ch_message *message);
 
+/**
+ * As ch_message_scan, on the beginning of a message. @return false: the start tag is not complete
+ * and not wrong so far (@message then says MALFORMED): come back with more
+ */
+bool ch_message_scan_head(struct ch_slice head, struct ch_message *message);
+
 /** Local name of the first child element of @body (operation of an rpc, first element of a reply); empty if none. */
 struct ch_slice ch_message_first_child(struct ch_slice body);
 
@@ -37,6 +43,7 @@ struct ch_reply_info {
 
 /**
  * Finds rpc-error in a whole <rpc-reply>. A plain search first: replies without the word cost no
- * parser; else expat, with @max_depth. @return 0, or CH_E_SYNTAX: not well-formed or too deep
+ * parser; else expat, with @max_depth. @return 0; CH_E_SYNTAX: not well-formed or too deep;
+ * -ENOMEM. Elements count in the base namespace or in none.
  */
 CH_NODISCARD int ch_reply_inspect(struct ch_slice xml, unsigned max_depth, struct ch_reply_info *info);

@@ -24,7 +24,10 @@ bool ch_alert_refuses_certificate(uint8_t code);
 
 enum ch_alert_kind { CH_ALERT_CLOSED, CH_ALERT_FATAL, CH_ALERT_WARNING, CH_ALERT_MALFORMED };
 
-/** Judges one alert record (2 bytes; in TLS 1.3 every alert but close_notify and user_canceled is fatal). */
+/**
+ * Judges one alert record (2 bytes; in TLS 1.3 every alert but close_notify and user_canceled is
+ * fatal). @code: the alert, or the one to answer with when it is MALFORMED.
+ */
 enum ch_alert_kind ch_alert_parse(const uint8_t *data, size_t len, bool tls13, uint8_t *code);
 
 /** The handshake stream after Finished: messages may share a record or straddle records. */
@@ -32,7 +35,7 @@ struct ch_tlsmsg {
 	uint32_t left;	   /**< bytes of the present body still to come */
 	uint8_t header[4]; /**< type, length */
 	uint8_t header_len;
-	uint8_t body;	   /**< first body byte (KeyUpdate) */
+	uint8_t body;	   /**< the byte of a KeyUpdate */
 	bool tls13;
 };
 
@@ -46,7 +49,10 @@ enum ch_tlsmsg_result {
 
 void ch_tlsmsg_init(struct ch_tlsmsg *stream, bool tls13);
 
-/** Contract as the framers: call again with the rest until MORE. */
+/**
+ * @in is one handshake record, or the rest of it. Call again with the rest until MORE: then all of it
+ * was consumed. After REFUSED nothing more may be fed. Nothing points into the input.
+ */
 enum ch_tlsmsg_result ch_tlsmsg_feed(struct ch_tlsmsg *stream, const uint8_t *in, size_t len,
 				     size_t *used, bool *requested);
 
