@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trust.h"
+
+#include "anchors.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A CA file is the operator's, but a whole system bundle in it is a mistake worth naming. */
+#define ANCHORS_MAX 64
+
+/* Handed to PEM readers: a passphrase prompt would block the daemon on its terminal. */
+static char no_passphrase[] = "";
+
+int ch_trust_new(struct ch_trust **trust)
+{
+	*trust = calloc(1, sizeof(**trust));
+	return *trust == NULL ? -ENOMEM : 0;
+}
+
+static void manufacturer_deinit(struct ch_manufacturer *manufacturer)
+{
+	free(manufacturer->name);
+	sk_X509_pop_free(manufacturer->anchors, X509_free);
+	X509_STORE_free(manufacturer->store);
+}
+
+void ch_trust_free(struct ch_trust *trust)
+{
+	if (trust == NULL)
+		return;
+	for (size_t i = 0; i < trust->count; i++)
+		manufacturer_deinit(&trust->manufacturers[i]);
+	free(trust->manufacturers);
+	free(trust);
+}
+
+size_t ch_trust_count(const struct ch_trust *trust)
+{
+	return trust->count;
+}
+
+bool ch_manufacturer_has(const struct ch_manufacturer *manufacturer, X509 *cert)
+{
+	for (int i = 0; i < sk_X509_num(manufacturer->anchors); i++)
+		if (X509_cmp(sk_X509_value(manufacturer->anchors, i), cert) == 0)
+			return true;
+	return false;
+}
+
+uint32_t ch_trust_claimed(const struct ch_trust *trust, X509 *cert)
+{
+	for (size_t m = 0; m < trust->count; m++) {
+		STACK_OF(X509) *anchors = trust->manufacturers[m].anchors;
+
+		for (int i = 0; i < sk_X509_num(anchors); i++)
+			if (X509_check_issued(sk_X509_value(anchors, i), cert) == X509_V_OK ||
+			    X509_cmp(sk_X509_value(anchors, i), cert) == 0)
+				return (uint32_t)m;
+	}
+	return CH_MANUFACTURER_NONE;
+}
+
+/*
+ * Could a certificate be claimed by both? Two CAs of one name are told apart by their key
+ * identifiers only, and an issuer need not have one.
+ */
+static bool look_alike(const X509 *a, const X509 *b)
+{
+	const ASN1_OCTET_STRING *a_id = X509_get0_subject_key_id((X509 *)a);
+	const ASN1_OCTET_STRING *b_id = X509_get0_subject_key_id((X509 *)b);
+
+	if (X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) != 0)
+		return false;
+	return a_id == NULL || b_id == NULL || ASN1_OCTET_STRING_cmp(a_id, b_id) == 0;
+}
+
+static int check_unique(const struct ch_trust *trust, X509 *anchor, const char *ca_file, char *error)
+{
+	char subject[100];
+
+	for (size_t m = 0; m < trust->count; m++) {
+		const struct ch_manufacturer *other = &trust->manufacturers[m];
+
+		for (int i = 0; i < sk_X509_num(other->anchors); i++) {
+			if (!look_alike(sk_X509_value(other->anchors, i), anchor))
+				continue;
+			X509_NAME_oneline(X509_get_subject_name(anchor), subject, sizeof(subject));
+			snprintf(error, CH_ERROR_TEXT,
+				 "%.80s: the CA %.60s is already of manufacturer %.30s: an anchor must "
+				 "belong to one manufacturer only",
+				 ca_file, subject, other->name);
+			return CH_E_CONFIG;
+		}
+	}
+	return 0;
+}
+
+/* Takes one certificate of the file. */
+static int add_anchor(const struct ch_trust *trust, struct ch_manufacturer *made, X509 *anchor,
+		      const char *ca_file, char *error)
+{
+	int number = sk_X509_num(made->anchors) + 1;
+
+	if (number > ANCHORS_MAX) {
+		snprintf(error, CH_ERROR_TEXT,
+			 "%.120s holds more than %d certificates: keep the CAs of manufacturer %.40s",
+			 ca_file, ANCHORS_MAX, made->name);
+		return CH_E_CONFIG;
+	}
+	/* Also caches what verification needs of the extensions. */
+	if (X509_check_ca(anchor) == 0) {
+		snprintf(error, CH_ERROR_TEXT,
+			 "%.120s: certificate %d is not a CA: pin devices in the inventory instead",
+			 ca_file, number);
+		return CH_E_CONFIG;
+	}
+	if (check_unique(trust, anchor, ca_file, error) != 0)
+		return CH_E_CONFIG;
+	if (X509_STORE_add_cert(made->store, anchor) == 1 && sk_X509_push(made->anchors, anchor) > 0)
+		return 0;
+	snprintf(error, CH_ERROR_TEXT, "%.160s: out of memory", ca_file);
+	return CH_E_CONFIG;
+}
+
+static int read_anchors(const struct ch_trust *trust, struct ch_manufacturer *made,
+			const char *ca_file, char *error)
+{
+	BIO *bio;
+	X509 *anchor;
+	int err = 0;
+
+	errno = 0;
+	bio = BIO_new_file(ca_file, "r");
+	if (bio == NULL) {
+		snprintf(error, CH_ERROR_TEXT, "%.160s cannot be read: %s", ca_file,
+			 strerror(errno != 0 ? errno : ENOMEM));
+		return CH_E_CONFIG;
+	}
+	ERR_clear_error();
+	while (err == 0 && (anchor = PEM_read_bio_X509(bio, NULL, NULL, no_passphrase)) != NULL) {
+		err = add_anchor(trust, made, anchor, ca_file, error);
+		if (err != 0)
+			X509_free(anchor);
+	}
+	if (err == 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+		err = CH_E_CONFIG;
+		snprintf(error, CH_ERROR_TEXT,
+			 "%.160s: certificate %d is broken: write the PEM file anew", ca_file,
+			 sk_X509_num(made->anchors) + 1);
+	} else if (err == 0 && sk_X509_num(made->anchors) == 0) {
+		err = CH_E_CONFIG;
+		snprintf(error, CH_ERROR_TEXT,
+			 "%.160s holds no certificate: put the manufacturer's CA there as PEM", ca_file);
+	}
+	BIO_free(bio);
+	return err;
+}
+
+int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca_file,
+		 enum ch_identifier_kind kind, char error[CH_ERROR_TEXT])
+{
+	struct ch_manufacturer made = {.kind = kind};
+	struct ch_manufacturer *more;
+	int err = CH_E_CONFIG;
+
+	snprintf(error, CH_ERROR_TEXT, "%.160s: out of memory", ca_file);
+	more = realloc(trust->manufacturers, (trust->count + 1) * sizeof(*more));
+	if (more == NULL)
+		goto out;
+	trust->manufacturers = more;
+	made.name = strdup(name);
+	made.anchors = sk_X509_new_null();
+	made.store = X509_STORE_new();
+	if (made.name == NULL || made.anchors == NULL || made.store == NULL)
+		goto out;
+	err = read_anchors(trust, &made, ca_file, error);
+	if (err != 0)
+		goto out;
+	trust->manufacturers[trust->count++] = made;
+	memset(&made, 0, sizeof(made));
+	error[0] = '\0';
+out:
+	manufacturer_deinit(&made);
+	ERR_clear_error();
+	return err;
+}
