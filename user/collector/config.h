@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The configuration file as plain values: YAML through libcyaml with every scalar read as a string,
- * then through one table of options (config.c) that yields parser, defaults, limits, help and docs.
- * Relative paths are relative to the file. Immutable after load.
+ * then through one table of options (config_option.c) that yields parser, defaults, limits, help and
+ * docs. Relative paths are relative to the file. Immutable after load.
  */
 #include "user/core/address.h"
 #include "user/core/buf.h"
@@ -21,6 +21,7 @@ struct ch_config_listener {
 	struct ch_address address;
 	enum ch_transport transport;
 	bool optional; /**< a default listener: no IPv6 here is a warning, not an error */
+	uint32_t line, column; /**< where the file has it; 0 = a default */
 };
 
 struct ch_config_manufacturer {
@@ -88,6 +89,8 @@ struct ch_config {
 	uint64_t quarantine_max;      /**< unknown devices remembered */
 
 	enum ch_log_level log_level;
+
+	struct ch_buf warnings; /**< lines, each with its newline: usable, but not as it should be */
 };
 
 /**
@@ -98,6 +101,9 @@ struct ch_config {
  */
 CH_NODISCARD int ch_config_load(const char *file, struct ch_config **config, struct ch_buf *error);
 void ch_config_free(struct ch_config *config);
+
+/** Writes each of the warnings as a log line. */
+void ch_config_log_warnings(const struct ch_config *config, const struct ch_log *log);
 
 /** Appends the option reference (key, type, default, range, help), for --help-config and the manual. */
 CH_NODISCARD int ch_config_help(struct ch_buf *out);

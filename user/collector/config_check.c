@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config_load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* sizeof(sun_path) less its NUL. */
+#define SOCKET_PATH_MAX 107
+
+static uint32_t section_node(const struct ch_config_load *load, enum ch_section_id id)
+{
+	uint32_t parent = 0;
+
+	if (ch_sections[id].parent != CH_SECTION_ROOT)
+		parent = section_node(load, ch_sections[id].parent);
+	return ch_index_entry(&load->index, parent, ch_sections[id].key);
+}
+
+/* Where the value of @key stands: in item @item of a list, else in the section itself. */
+static struct ch_position place(const struct ch_config_load *load, enum ch_section_id id,
+				size_t item, const char *key)
+{
+	uint32_t node = section_node(load, id);
+
+	if (ch_sections[id].list)
+		node = ch_index_item(&load->index, node, item);
+	return ch_index_at(&load->index, ch_index_entry(&load->index, node, key));
+}
+
+static void check_names(struct ch_config_load *load, enum ch_section_id id)
+{
+	const struct ch_section *section = &ch_sections[id];
+	const char *config = (const char *)load->config;
+	const char *items = *(char *const *)(config + section->items_offset);
+	size_t count = *(const size_t *)(config + section->count_offset);
+	size_t offset = ch_option_find(id, "name")->offset;
+
+	for (size_t i = 1; i < count; i++) {
+		const char *name = *(char *const *)(items + i * section->item_size + offset);
+
+		for (size_t j = 0; j < i && name != NULL; j++) {
+			const char *other = *(char *const *)(items + j * section->item_size + offset);
+
+			if (other == NULL || strcmp(name, other) != 0)
+				continue;
+			ch_diag_add(&load->diag, place(load, id, i, "name"),
+				    "%s.name: \"%s\" is the name on line %u too; choose another",
+				    section->path, name, place(load, id, j, "name").line);
+			break;
+		}
+	}
+}
+
+static void check_addresses(struct ch_config_load *load)
+{
+	const struct ch_config *config = load->config;
+
+	for (size_t i = 1; i < config->listener_count; i++) {
+		const struct ch_address *address = &config->listeners[i].address;
+		char text[CH_ADDRESS_TEXT];
+
+		for (size_t j = 0; j < i && address->family != 0; j++) {
+			if (memcmp(address, &config->listeners[j].address, sizeof(*address)) != 0)
+				continue;
+			ch_address_format(address, text);
+			ch_diag_add(&load->diag, place(load, CH_SECTION_LISTEN, i, "address"),
+				    "listen.address: %s is the address on line %u too; remove one",
+				    text, place(load, CH_SECTION_LISTEN, j, "address").line);
+			break;
+		}
+	}
+}
+
+/* A value under a ceiling that another option sets: an error if written so, else lowered. */
+static void check_ceiling(struct ch_config_load *load, enum ch_section_id id, const char *key,
+			  uint64_t *value, uint64_t ceiling, const char *why)
+{
+	const struct ch_option *option = ch_option_find(id, key);
+	struct ch_position at = place(load, id, 0, key);
+	char path[64], is[CH_BOUND_TEXT], most[CH_BOUND_TEXT];
+
+	if (*value <= ceiling)
+		return;
+	if (at.line == 0) {
+		*value = ceiling;
+		return;
+	}
+	ch_diag_add(&load->diag, at, "%s: %s is more than %s, %s; lower it or raise that",
+		    ch_option_path(option, path), ch_option_bound(option, *value, is),
+		    ch_option_bound(option, ceiling, most), why);
+}
+
+void ch_config_check_meaning(struct ch_config_load *load)
+{
+	struct ch_config *config = load->config;
+
+	check_names(load, CH_SECTION_LISTEN);
+	check_names(load, CH_SECTION_MANUFACTURERS);
+	check_names(load, CH_SECTION_CREDENTIALS);
+	check_names(load, CH_SECTION_PROFILES);
+	check_addresses(load);
+	check_ceiling(load, CH_SECTION_LIMITS, "max-handshakes", &config->max_handshakes,
+		      config->max_sessions, "the value of limits.max-sessions");
+	if (config->byte_budget != 0)
+		check_ceiling(load, CH_SECTION_LIMITS, "max-message", &config->max_message,
+			      config->byte_budget, "the value of limits.byte-budget");
+	check_ceiling(load, CH_SECTION_SPOOL, "file-bytes", &config->spool_file_bytes,
+		      config->spool_max_bytes / 8, "an eighth of spool.max-bytes");
+	if (config->control_socket != NULL && strlen(config->control_socket) > SOCKET_PATH_MAX)
+		ch_diag_add(&load->diag, place(load, CH_SECTION_CONTROL, 0, "socket"),
+			    "control.socket: %zu bytes with its directory; a socket path has at "
+			    "most %d, choose a shorter one", strlen(config->control_socket),
+			    SOCKET_PATH_MAX);
+}
+
+/* @return true if the file can be read; else the mistake was reported */
+static bool check_readable(struct ch_config_load *load, const char *what, const char *path,
+			   struct ch_position at, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int err = fd < 0 || fstat(fd, st) != 0 ? errno : 0;
+
+	if (err == 0 && !S_ISREG(st->st_mode))
+		err = S_ISDIR(st->st_mode) ? EISDIR : EINVAL;
+	if (fd >= 0)
+		close(fd);
+	if (err == EINVAL)
+		ch_diag_add(&load->diag, at, "%s: %s is not a regular file", what, path);
+	else if (err != 0)
+		ch_diag_add(&load->diag, at, "%s: cannot read %s: %s; %s", what, path, strerror(err),
+			    err == EACCES ? "let the daemon's user read it"
+					  : "mend the path (a relative one starts where the "
+					    "configuration file is)");
+	return err == 0;
+}
+
+static void check_manufacturers(struct ch_config_load *load)
+{
+	const struct ch_config *config = load->config;
+	struct ch_trust *trust = NULL;
+	char error[CH_ERROR_TEXT];
+	struct stat st;
+
+	if (ch_trust_new(&trust) != 0) {
+		load->err = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < config->manufacturer_count; i++) {
+		const struct ch_config_manufacturer *m = &config->manufacturers[i];
+		struct ch_position at = place(load, CH_SECTION_MANUFACTURERS, i, "ca");
+
+		if (check_readable(load, "trust.manufacturers.ca", m->ca, at, &st) &&
+		    ch_trust_add(trust, m->name, m->ca, m->identifier, error) != 0)
+			ch_diag_add(&load->diag, at, "trust.manufacturers.ca: %s", error);
+	}
+	ch_trust_free(trust);
+}
+
+static void warn_open_key(struct ch_config_load *load, const char *key, struct ch_position at)
+{
+	if (ch_buf_printf(&load->config->warnings,
+			  "%s:%u:%u: credentials.tls-key: everybody can read %s; chmod 600 it\n",
+			  load->diag.file, at.line, at.column, key) != 0)
+		load->err = -ENOMEM;
+}
+
+static void check_credentials(struct ch_config_load *load)
+{
+	const struct ch_config *config = load->config;
+
+	for (size_t i = 0; i < config->credential_count; i++) {
+		const struct ch_config_credential *c = &config->credentials[i];
+		struct ch_position cert_at = place(load, CH_SECTION_CREDENTIALS, i, "tls-cert");
+		struct ch_position key_at = place(load, CH_SECTION_CREDENTIALS, i, "tls-key");
+		struct ch_credential *loaded = NULL;
+		char error[CH_ERROR_TEXT];
+		struct stat st;
+		bool cert, key;
+
+		cert = check_readable(load, "credentials.tls-cert", c->tls_cert, cert_at, &st);
+		key = check_readable(load, "credentials.tls-key", c->tls_key, key_at, &st);
+		if (key && (st.st_mode & S_IROTH) != 0)
+			warn_open_key(load, c->tls_key, key_at);
+		if (!cert || !key)
+			continue;
+		if (ch_credential_load(c->tls_cert, c->tls_key, &loaded, error) == 0)
+			ch_credential_free(loaded);
+		else if (strstr(error, c->tls_key) != NULL)
+			ch_diag_add(&load->diag, key_at, "credentials.tls-key: %s", error);
+		else
+			ch_diag_add(&load->diag, cert_at, "credentials.tls-cert: %s", error);
+	}
+}
+
+void ch_config_check_files(struct ch_config_load *load)
+{
+	struct stat st;
+
+	check_manufacturers(load);
+	check_credentials(load);
+	check_readable(load, "devices.file", load->config->devices_file,
+		       place(load, CH_SECTION_DEVICES, 0, "file"), &st);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config_option.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+#define MS UINT64_C(1000000)
+#define SECOND (MS * 1000)
+#define HOUR (SECOND * 3600)
+
+#define LIST(type, array, count)                                                                   \
+	.list = true, .items_offset = offsetof(struct ch_config, array),                           \
+	.count_offset = offsetof(struct ch_config, count), .item_size = sizeof(struct type)
+
+const struct ch_section ch_sections[CH_SECTION_COUNT] = {
+	[CH_SECTION_ROOT] = {.key = "", .path = ""},
+	[CH_SECTION_LISTEN] = {
+		.key = "listen", .path = "listen", .most = 64,
+		LIST(ch_config_listener, listeners, listener_count),
+		.example = "- {name: tls, address: \"0.0.0.0:4335\"}",
+		.help = "Where devices call in. Without this key: 0.0.0.0:4335 and [::]:4335, the "
+			"latter only where the machine has IPv6.",
+	},
+	[CH_SECTION_TRUST] = {
+		.key = "trust", .path = "trust", .example = "manufacturers: [...]",
+		.help = "Who may vouch for a device. May be left out when every device is pinned in "
+			"the inventory.",
+	},
+	[CH_SECTION_MANUFACTURERS] = {
+		.key = "manufacturers", .path = "trust.manufacturers", .parent = CH_SECTION_TRUST,
+		.required = true, .most = 1024,
+		LIST(ch_config_manufacturer, manufacturers, manufacturer_count),
+		.example = "- {name: acme, ca: acme-ca.pem, identifier: serialNumber}",
+		.help = "Each has trust anchors of its own. The CA store of the system is never used.",
+	},
+	[CH_SECTION_CREDENTIALS] = {
+		.key = "credentials", .path = "credentials", .required = true, .most = 4096,
+		LIST(ch_config_credential, credentials, credential_count),
+		.example = "- {name: default, tls-cert: client.pem, tls-key: client.key}",
+		.help = "What the collector shows to a device, and only to a device that the "
+			"inventory binds to it.",
+	},
+	[CH_SECTION_PROFILES] = {
+		.key = "profiles", .path = "profiles", .most = 1024,
+		LIST(ch_config_profile, profiles, profile_count),
+		.example = "- {name: default, on-connect: [get-config, subscribe]}",
+		.help = "What happens on a session that came up. Without this key: one profile "
+			"\"default\" that does nothing by itself. The first is that of devices which "
+			"name none.",
+	},
+	[CH_SECTION_DEVICES] = {
+		.key = "devices", .path = "devices", .required = true,
+		.example = "file: devices.csv", .help = "The inventory.",
+	},
+	[CH_SECTION_CONTROL] = {
+		.key = "control", .path = "control", .example = "socket: callhomed.sock",
+		.help = "How the callhome command reaches the daemon.",
+	},
+	[CH_SECTION_SPOOL] = {
+		.key = "spool", .path = "spool", .example = "directory: spool",
+		.help = "Where events, notifications and replies are written, one JSON object per "
+			"line. Without this key nothing is spooled.",
+	},
+	[CH_SECTION_LIMITS] = {
+		.key = "limits", .path = "limits", .example = "max-sessions: 16384",
+		.help = "What peers may use, and how long anything may take.",
+	},
+	[CH_SECTION_LOG] = {
+		.key = "log", .path = "log", .example = "level: info",
+		.help = "Log lines on standard error.",
+	},
+};
+
+static const struct ch_choice transports[] = {{"netconf-tls", CH_TRANSPORT_NETCONF_TLS}, {NULL, 0}};
+
+static const struct ch_choice identifiers[] = {
+	{"cn", CH_IDENTIFIER_CN},
+	{"serialNumber", CH_IDENTIFIER_SERIAL_NUMBER},
+	{"san-dns", CH_IDENTIFIER_SAN_DNS},
+	{"san-uri", CH_IDENTIFIER_SAN_URI},
+	{"hardwareModuleName", CH_IDENTIFIER_HARDWARE_MODULE},
+	{NULL, 0},
+};
+
+static const struct ch_choice on_connect[] = {
+	{"get-config", CH_ON_CONNECT_GET_CONFIG},
+	{"subscribe", CH_ON_CONNECT_SUBSCRIBE},
+	{NULL, 0},
+};
+
+static const struct ch_choice unknown[] = {
+	{"reject", CH_UNKNOWN_REJECT},
+	{"quarantine", CH_UNKNOWN_QUARANTINE},
+	{NULL, 0},
+};
+
+static const struct ch_choice levels[] = {
+	{"error", CH_LOG_ERROR},
+	{"warning", CH_LOG_WARNING},
+	{"info", CH_LOG_INFO},
+	{"debug", CH_LOG_DEBUG},
+	{NULL, 0},
+};
+
+_Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind) == 4 &&
+		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_log_level) == 4,
+	       "a choice is stored as 32 bits");
+
+/* A field of struct ch_config, or of the item that a list section holds. */
+#define IN(field) .offset = offsetof(struct ch_config, field)
+#define OF(type, field) .offset = offsetof(struct ch_config_##type, field)
+
+const struct ch_option ch_options[] = {
+	{CH_SECTION_LISTEN, "name", CH_OPTION_NAME, OF(listener, name), .required = true,
+	 .help = "how logs and errors call this listener"},
+	{CH_SECTION_LISTEN, "address", CH_OPTION_ADDRESS, OF(listener, address), .required = true,
+	 .help = "local address and port; the port assigned to NETCONF call home over TLS is 4335"},
+	{CH_SECTION_LISTEN, "transport", CH_OPTION_CHOICE, OF(listener, transport),
+	 .choices = transports, .fallback = "netconf-tls", .help = "what devices speak there"},
+
+	{CH_SECTION_MANUFACTURERS, "name", CH_OPTION_NAME, OF(manufacturer, name), .required = true,
+	 .help = "how the inventory calls the manufacturer"},
+	{CH_SECTION_MANUFACTURERS, "ca", CH_OPTION_PATH, OF(manufacturer, ca), .required = true,
+	 .help = "PEM file with the CA certificates that are trust anchors for this manufacturer's "
+		 "devices, and for no other's"},
+	{CH_SECTION_MANUFACTURERS, "identifier", CH_OPTION_CHOICE, OF(manufacturer, identifier),
+	 .choices = identifiers, .required = true,
+	 .help = "where a device certificate of this manufacturer carries the identifier"},
+
+	{CH_SECTION_CREDENTIALS, "name", CH_OPTION_NAME, OF(credential, name), .required = true,
+	 .help = "how the inventory calls the credential"},
+	{CH_SECTION_CREDENTIALS, "tls-cert", CH_OPTION_PATH, OF(credential, tls_cert),
+	 .required = true, .help = "PEM file with the client certificate, then its chain if any"},
+	{CH_SECTION_CREDENTIALS, "tls-key", CH_OPTION_PATH, OF(credential, tls_key),
+	 .required = true, .help = "PEM file with the private key, readable by the daemon only"},
+
+	{CH_SECTION_PROFILES, "name", CH_OPTION_NAME, OF(profile, name), .required = true,
+	 .help = "how the inventory calls the profile"},
+	{CH_SECTION_PROFILES, "on-connect", CH_OPTION_FLAGS, OF(profile, on_connect),
+	 .choices = on_connect,
+	 .help = "requests to send on each new session, always in the order get-config "
+		 "(the running configuration), subscribe (RFC 5277 notifications)"},
+	{CH_SECTION_PROFILES, "subscribe-without-interleave", CH_OPTION_BOOL,
+	 OF(profile, subscribe_without_interleave), .fallback = "false",
+	 .help = "subscribe also where the device lacks :interleave; it takes no requests afterwards"},
+	{CH_SECTION_PROFILES, "probe-interval", CH_OPTION_DURATION, OF(profile, probe_interval_ns),
+	 SECOND, 24 * HOUR, 1, .fallback = "0", .zero = "never",
+	 .help = "how long a session may be silent before the device is asked whether it lives"},
+
+	{CH_SECTION_DEVICES, "file", CH_OPTION_PATH, IN(devices_file), .required = true,
+	 .help = "CSV file: manufacturer,identifier,name,credential,profile"},
+	{CH_SECTION_DEVICES, "unknown", CH_OPTION_CHOICE, IN(unknown), .choices = unknown,
+	 .fallback = "reject",
+	 .help = "a device with a good certificate that the inventory does not list: reject it, or "
+		 "quarantine it (refused too, but remembered and reported once its key is proven)"},
+
+	{CH_SECTION_CONTROL, "socket", CH_OPTION_PATH, IN(control_socket),
+	 .fallback = "/run/callhome/callhomed.sock",
+	 .help = "path of the control socket, at most 107 bytes"},
+
+	{CH_SECTION_SPOOL, "directory", CH_OPTION_PATH, IN(spool_directory), .required = true,
+	 .help = "directory of the spool files, made if missing"},
+	{CH_SECTION_SPOOL, "max-bytes", CH_OPTION_SIZE, IN(spool_max_bytes), MIB, 1024 * 1024 * GIB,
+	 .fallback = "1GiB", .help = "of all spool files together; the oldest are removed first"},
+	{CH_SECTION_SPOOL, "file-bytes", CH_OPTION_SIZE, IN(spool_file_bytes), 64 * KIB, 64 * GIB,
+	 .fallback = "64MiB",
+	 .help = "size at which a file is rotated; at most, and if not given at most, an eighth of "
+		 "max-bytes"},
+
+	{CH_SECTION_LIMITS, "threads", CH_OPTION_UINT, IN(threads), 1, 256, .fallback = "0",
+	 .zero = "one per core, and more where max-sessions needs more file slots",
+	 .help = "threads that serve devices"},
+	{CH_SECTION_LIMITS, "max-sessions", CH_OPTION_UINT, IN(max_sessions), 1, 16777216,
+	 .fallback = "16384", .help = "connections in any state; more are reset and counted"},
+	{CH_SECTION_LIMITS, "max-handshakes", CH_OPTION_UINT, IN(max_handshakes), 1, 1048576,
+	 .fallback = "1024",
+	 .help = "connections that are logging in; at most, and if not given at most, max-sessions"},
+	{CH_SECTION_LIMITS, "login-timeout", CH_OPTION_DURATION, IN(login_timeout_ns), 100 * MS,
+	 HOUR / 6, 1, .fallback = "10s", .help = "from accept to the NETCONF hello of the device"},
+	{CH_SECTION_LIMITS, "max-message", CH_OPTION_SIZE, IN(max_message), KIB, GIB,
+	 .fallback = "16MiB", .help = "of one NETCONF message; a longer one ends the session"},
+	{CH_SECTION_LIMITS, "max-chunks", CH_OPTION_UINT, IN(max_chunks), 1, UINT32_MAX,
+	 .fallback = "1048576", .help = "chunks of one NETCONF message (RFC 6242 framing)"},
+	{CH_SECTION_LIMITS, "max-depth", CH_OPTION_UINT, IN(max_depth), 8, 1024, .fallback = "128",
+	 .help = "nesting of XML elements"},
+	{CH_SECTION_LIMITS, "max-send-queue", CH_OPTION_SIZE, IN(max_send_queue), 64 * KIB, GIB,
+	 .fallback = "2MiB", .help = "waiting to be sent to one device"},
+	{CH_SECTION_LIMITS, "byte-budget", CH_OPTION_SIZE, IN(byte_budget), MIB, 1024 * 1024 * GIB,
+	 .fallback = "0", .zero = "an eighth of the machine's memory",
+	 .help = "held for all devices together; at least max-message"},
+	{CH_SECTION_LIMITS, "rpc-timeout", CH_OPTION_DURATION, IN(rpc_timeout_ns), 100 * MS,
+	 24 * HOUR, 1, .fallback = "60s", .help = "for the reply to a request"},
+	{CH_SECTION_LIMITS, "shutdown-timeout", CH_OPTION_DURATION, IN(shutdown_timeout_ns),
+	 100 * MS, HOUR, 1, .fallback = "10s", .help = "for closing all sessions at the end"},
+	{CH_SECTION_LIMITS, "keepalive-idle", CH_OPTION_DURATION, IN(keepalive_idle_s), SECOND,
+	 32767 * SECOND, SECOND, .fallback = "60s", .zero = "as the system has it",
+	 .help = "silence before TCP asks whether the peer lives"},
+	{CH_SECTION_LIMITS, "keepalive-interval", CH_OPTION_DURATION, IN(keepalive_interval_s),
+	 SECOND, 32767 * SECOND, SECOND, .fallback = "15s", .zero = "as the system has it",
+	 .help = "between two such questions"},
+	{CH_SECTION_LIMITS, "keepalive-count", CH_OPTION_UINT, IN(keepalive_count), 1, 127,
+	 .fallback = "4", .zero = "as the system has it",
+	 .help = "questions without an answer after which the connection is dead"},
+	{CH_SECTION_LIMITS, "user-timeout", CH_OPTION_DURATION, IN(user_timeout_ms), SECOND,
+	 24 * HOUR, MS, .fallback = "120s", .zero = "as the system has it",
+	 .help = "how long sent bytes may stay unacknowledged"},
+	{CH_SECTION_LIMITS, "backlog", CH_OPTION_UINT, IN(backlog), 1, 65535, .fallback = "4096",
+	 .help = "connections waiting to be accepted, per listener and thread; a small one loses "
+		 "silent TLS devices under SYN cookies"},
+	{CH_SECTION_LIMITS, "receive-buffers", CH_OPTION_POWER, IN(receive_buffers), 16, 32768,
+	 .fallback = "1024", .help = "per thread, of 16 KiB each; a power of two"},
+	{CH_SECTION_LIMITS, "quarantine-max", CH_OPTION_UINT, IN(quarantine_max), 1, 1048576,
+	 .fallback = "1024", .help = "unknown devices remembered; the oldest is forgotten first"},
+
+	{CH_SECTION_LOG, "level", CH_OPTION_CHOICE, IN(log_level), .choices = levels,
+	 .fallback = "info", .help = "the least important kind of line that is written"},
+};
+
+const size_t ch_option_count = sizeof(ch_options) / sizeof(ch_options[0]);
+
+const struct ch_option *ch_option_find(enum ch_section_id section, const char *key)
+{
+	for (size_t i = 0; i < ch_option_count; i++) {
+		if (ch_options[i].section == section && strcmp(ch_options[i].key, key) == 0)
+			return &ch_options[i];
+	}
+	return NULL;
+}
+
+enum ch_section_id ch_section_find(enum ch_section_id parent, const char *key)
+{
+	for (int s = CH_SECTION_ROOT + 1; s < CH_SECTION_COUNT; s++) {
+		if (ch_sections[s].parent == parent && strcmp(ch_sections[s].key, key) == 0)
+			return (enum ch_section_id)s;
+	}
+	return CH_SECTION_ROOT;
+}
+
+const char *ch_option_path(const struct ch_option *option, char path[64])
+{
+	snprintf(path, 64, "%s.%s", ch_sections[option->section].path, option->key);
+	return path;
+}
+
+const char *ch_option_example(const struct ch_option *option)
+{
+	switch (option->type) {
+	case CH_OPTION_NAME:
+		return "NAME";
+	case CH_OPTION_PATH:
+		return "PATH";
+	case CH_OPTION_ADDRESS:
+		return "ADDRESS:PORT";
+	case CH_OPTION_BOOL:
+		return "true";
+	case CH_OPTION_FLAGS:
+		return "[...]";
+	case CH_OPTION_CHOICE:
+		return option->choices[0].name;
+	case CH_OPTION_UINT:
+	case CH_OPTION_POWER:
+	case CH_OPTION_SIZE:
+	case CH_OPTION_DURATION:
+		return option->fallback;
+	}
+	return "VALUE";
+}
