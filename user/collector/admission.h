@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Caps that hold over all threads. One atomic add per accepted connection and one per login; next
+ * to a handshake of ~700 us that is nothing. Threads: any.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ch_cap {
+	_Atomic uint64_t used;
+	uint64_t limit;
+};
+
+/** Takes one place. @return false: full, nothing taken. */
+static inline bool ch_cap_take(struct ch_cap *cap)
+{
+	if (atomic_fetch_add_explicit(&cap->used, 1, memory_order_relaxed) < cap->limit)
+		return true;
+	atomic_fetch_sub_explicit(&cap->used, 1, memory_order_relaxed);
+	return false;
+}
+
+static inline void ch_cap_give(struct ch_cap *cap)
+{
+	atomic_fetch_sub_explicit(&cap->used, 1, memory_order_relaxed);
+}

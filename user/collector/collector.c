@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector.h"
+#include "kernel/probe.h"
+#include "kernel/sock.h"
+#include "publish.h"
+#include "user/core/hash.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define WORKERS_MAX 128 /* an owner word has 8 bits for them */
+/* Descriptors kept for listeners, rings, spool, control clients and the libraries. */
+#define NOFILE_RESERVE 512
+#define RING_ENTRIES 4096
+#define LONGEST_WAIT_NS (60ull * 1000000000)
+
+static void write_log(void *ctx, enum ch_log_level level, const char *line)
+{
+	struct ch_collector *c = ctx;
+
+	if (c->log != NULL)
+		c->log(c->log_ctx, (int)level, line);
+}
+
+/* Hands the text to the caller as a malloc'ed string. */
+static void give_error(struct ch_buf *text, char **error)
+{
+	if (ch_buf_append(text, "", 1) == 0 && error != NULL) {
+		*error = (char *)text->data;
+		*text = (struct ch_buf){0};
+	}
+	ch_buf_deinit(text);
+}
+
+static int seed_hash(void)
+{
+	uint8_t key[16];
+
+	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
+		return -EIO;
+	ch_hash_set_key(key);
+	return 0;
+}
+
+int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
+		     struct ch_collector **collector, char **error)
+{
+	struct ch_collector *c = calloc(1, sizeof(*c));
+	struct ch_buf text = {0};
+	int err;
+
+	*collector = NULL;
+	if (error != NULL)
+		*error = NULL;
+	if (c == NULL)
+		return -ENOMEM;
+	c->log = log;
+	c->log_ctx = log_ctx;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->cond, NULL);
+	err = seed_hash();
+	if (err == 0)
+		err = ch_config_load(config_file, &c->config, &text);
+	if (err == 0)
+		err = ch_devices_load(c->config, &c->devices, &text);
+	if (err == 0)
+		err = ch_registry_new(ch_devices_count(c->devices), &c->shared.registry);
+	if (err == 0)
+		err = ch_quarantine_new(c->config->quarantine_max, &c->shared.quarantine);
+	if (err != 0) {
+		give_error(&text, error);
+		ch_collector_free(c);
+		return err;
+	}
+	ch_buf_deinit(&text);
+	c->shared.config = c->config;
+	c->shared.devices = c->devices;
+	c->shared.log = (struct ch_log){c->config->log_level, write_log, c};
+	*collector = c;
+	return 0;
+}
+
+static void set_limits(struct ch_collector *c, uint64_t nofile)
+{
+	struct ch_shared *s = &c->shared;
+	const struct ch_config *config = c->config;
+	uint64_t usable = nofile > 2 * NOFILE_RESERVE ? nofile - NOFILE_RESERVE : nofile / 2;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	long pages = sysconf(_SC_PHYS_PAGES);
+	uint64_t workers;
+
+	s->slots = (uint32_t)(config->max_sessions < usable ? config->max_sessions : usable);
+	workers = config->threads != 0 ? config->threads : (uint64_t)(cores > 0 ? cores : 1);
+	if (workers * s->slots < config->max_sessions && config->threads == 0)
+		workers = (config->max_sessions + s->slots - 1) / s->slots;
+	s->worker_count = (uint32_t)(workers < WORKERS_MAX ? workers : WORKERS_MAX);
+	s->sessions.limit = config->max_sessions;
+	s->handshakes.limit = config->max_handshakes;
+	if (s->handshakes.limit > usable) {
+		/* A connection that logs in holds a descriptor; afterwards it holds none. */
+		s->handshakes.limit = usable;
+		ch_log(&s->log, CH_LOG_WARNING,
+		       "event=limit-clamped limit=max-handshakes asked=%llu used=%llu nofile=%llu",
+		       (unsigned long long)config->max_handshakes, (unsigned long long)usable,
+		       (unsigned long long)nofile);
+	}
+	s->budget.limit = config->byte_budget != 0
+				  ? config->byte_budget
+				  : (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 8;
+	s->client_limits = (struct ch_client_limits){
+		.framing = {.max_message = config->max_message,
+			    .max_chunks = (uint32_t)config->max_chunks},
+		.max_depth = (uint32_t)config->max_depth,
+	};
+}
+
+/* Nobody else may listen there: with SO_REUSEPORT a second daemon would take half of the fleet. */
+static int probe_listeners(struct ch_collector *c, struct ch_buf *text)
+{
+	char address[CH_ADDRESS_TEXT];
+	int err;
+
+	for (size_t i = 0; i < c->config->listener_count; i++) {
+		const struct ch_config_listener *l = &c->config->listeners[i];
+
+		ch_address_format(&l->address, address);
+		err = ch_sock_probe(&l->address);
+		if (err == 0)
+			continue;
+		if (l->optional && (err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL)) {
+			ch_log(&c->shared.log, CH_LOG_WARNING,
+			       "event=listener-skipped address=%s err=\"%s\"", address,
+			       ch_error_text(err));
+			continue;
+		}
+		if (ch_buf_printf(text, "cannot listen on %s (listener %s): %s%s\n", address, l->name,
+				  ch_error_text(err),
+				  err == -EADDRINUSE ? "; is another callhomed running?" : "") != 0)
+			return -ENOMEM;
+		return err;
+	}
+	return 0;
+}
+
+static int open_spool(struct ch_collector *c, struct ch_buf *text)
+{
+	struct ch_spool_options options = {
+		.directory = c->config->spool_directory,
+		.max_bytes = c->config->spool_max_bytes,
+		.file_bytes = c->config->spool_file_bytes,
+	};
+	char sentence[256] = "";
+	int err;
+
+	if (options.directory == NULL)
+		return 0;
+	err = ch_spool_open(&options, &c->shared.spool, sentence);
+	if (err != 0 && ch_buf_printf(text, "%s\n", sentence) != 0)
+		return -ENOMEM;
+	return err;
+}
+
+static void begun(struct ch_collector *c, int err)
+{
+	pthread_mutex_lock(&c->lock);
+	c->begun++;
+	if (err != 0 && c->begin_error == 0)
+		c->begin_error = err;
+	pthread_cond_signal(&c->cond);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static int worker_begin(struct ch_worker *w)
+{
+	struct ch_ring_options options = {
+		.entries = RING_ENTRIES,
+		.fixed_files = w->shared->slots,
+		.buffers = (uint32_t)w->shared->config->receive_buffers,
+	};
+	struct ch_ring *ring;
+	int err = ch_ring_new(&options, &ring);
+
+	if (err == 0)
+		err = ch_worker_begin(w, ring);
+	if (err == 0 && w->index == 0)
+		ch_publish_lifecycle(w, CH_EVENT_STARTED);
+	return err;
+}
+
+static void *worker_main(void *arg)
+{
+	struct ch_worker *w = arg;
+	int err = worker_begin(w);
+
+	begun(w->shared->log.ctx, err);
+	if (err != 0)
+		return NULL;
+	while (ch_worker_turn(w, LONGEST_WAIT_NS))
+		;
+	/* The ring belongs to this thread: it goes with it. */
+	w->ring->ops->free(w->ring);
+	w->ring = NULL;
+	return NULL;
+}
+
+static int start_workers(struct ch_collector *c, struct ch_buf *text)
+{
+	struct ch_shared *s = &c->shared;
+	uint32_t started = 0;
+	int err = 0;
+
+	s->workers = calloc(s->worker_count, sizeof(*s->workers));
+	if (s->workers == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; err == 0 && i < s->worker_count; i++)
+		err = ch_worker_init(&s->workers[i], s, i, text);
+	for (uint32_t i = 0; err == 0 && i < s->worker_count; i++) {
+		err = -pthread_create(&s->workers[i].thread, NULL, worker_main, &s->workers[i]);
+		s->workers[i].running = err == 0;
+		started += err == 0;
+	}
+	pthread_mutex_lock(&c->lock);
+	while (c->begun < started)
+		pthread_cond_wait(&c->cond, &c->lock);
+	if (err == 0)
+		err = c->begin_error;
+	pthread_mutex_unlock(&c->lock);
+	return err;
+}
+
+static void join_workers(struct ch_collector *c)
+{
+	struct ch_shared *s = &c->shared;
+	struct ch_mail stop = {.kind = CH_MAIL_STOP};
+
+	for (uint32_t i = 0; s->workers != NULL && i < s->worker_count; i++) {
+		while (s->workers[i].running && ch_worker_post(&s->workers[i], &stop) != 0)
+			usleep(1000); /* a full queue is being read */
+	}
+	for (uint32_t i = 0; s->workers != NULL && i < s->worker_count; i++) {
+		if (s->workers[i].running)
+			pthread_join(s->workers[i].thread, NULL);
+		s->workers[i].running = false;
+	}
+}
+
+static void describe_refusal(const struct ch_probe *probe, struct ch_buf *text, int *err)
+{
+	const char *advice = ch_probe_advice(probe);
+
+	if (advice != NULL && ch_buf_printf(text, "%s\n", advice) != 0)
+		*err = -ENOMEM;
+}
+
+int ch_collector_start(struct ch_collector *c, char **error)
+{
+	struct ch_buf text = {0};
+	struct ch_probe probe;
+	int err;
+
+	if (error != NULL)
+		*error = NULL;
+	ch_probe(&probe);
+	err = probe.io_uring;
+	if (err != 0)
+		describe_refusal(&probe, &text, &err);
+	if (err == 0)
+		err = probe_listeners(c, &text);
+	if (err == 0)
+		err = open_spool(c, &text);
+	if (err == 0) {
+		set_limits(c, probe.nofile);
+		err = start_workers(c, &text);
+	}
+	if (err != 0) {
+		if (text.len == 0 && ch_buf_printf(&text, "cannot start: %s\n", ch_error_text(err)))
+			err = -ENOMEM;
+		c->shared.aborting = true;
+		join_workers(c);
+		give_error(&text, error);
+		return err;
+	}
+	ch_buf_deinit(&text);
+	c->started_unix_ns = ch_unix_ns();
+	return 0;
+}
+
+/* After the join nobody else touches the batches: the caller's thread hands over what is left. */
+static void flush_batches(struct ch_collector *c)
+{
+	for (uint32_t i = 0; c->shared.workers != NULL && i < c->shared.worker_count; i++) {
+		struct ch_worker *w = &c->shared.workers[i];
+
+		if (i == 0) {
+			w->unix_ns = ch_unix_ns();
+			ch_publish_lifecycle(w, CH_EVENT_STOPPED);
+		}
+		ch_publish_flush(w, true);
+		for (int tries = 0; w->batch_since_ns != 0 && tries < 1000; tries++) {
+			usleep(1000); /* the writer is behind; it has a second to catch up */
+			ch_publish_flush(w, true);
+		}
+	}
+}
+
+void ch_collector_stop(struct ch_collector *c)
+{
+	if (c->shared.workers == NULL || !c->shared.workers[0].running)
+		return;
+	join_workers(c);
+	flush_batches(c);
+	ch_spool_close(c->shared.spool);
+	c->shared.spool = NULL;
+}
+
+void ch_collector_abort(struct ch_collector *c)
+{
+	atomic_store(&c->shared.aborting, true);
+	for (uint32_t i = 0; c->shared.workers != NULL && i < c->shared.worker_count; i++)
+		ch_sock_wake(c->shared.workers[i].wake_fd);
+}
+
+void ch_collector_free(struct ch_collector *c)
+{
+	if (c == NULL)
+		return;
+	for (uint32_t i = 0; c->shared.workers != NULL && i < c->shared.worker_count; i++)
+		ch_worker_deinit(&c->shared.workers[i]);
+	free(c->shared.workers);
+	ch_spool_close(c->shared.spool);
+	ch_quarantine_free(c->shared.quarantine);
+	ch_registry_free(c->shared.registry);
+	ch_devices_free(c->devices);
+	ch_config_free(c->config);
+	pthread_cond_destroy(&c->cond);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/* The worker and owner word of a connected device. */
+static int find_owner(struct ch_collector *c, const char *name, struct ch_mail *mail,
+		      struct ch_worker **worker)
+{
+	int err = ch_collector_find(c, name, &mail->device);
+
+	if (err != 0)
+		return err;
+	mail->owner = ch_registry_owner(c->shared.registry, mail->device);
+	if (mail->owner == CH_OWNER_NONE)
+		return CH_E_NOT_CONNECTED;
+	*worker = &c->shared.workers[ch_user_data_op(mail->owner) - 1];
+	return 0;
+}
+
+int ch_collector_rpc(struct ch_collector *c, const char *device, const char *operation, size_t len,
+		     uint64_t timeout_ns, ch_reply_fn fn, void *ctx)
+{
+	struct ch_mail mail = {.kind = CH_MAIL_REQUEST};
+	struct ch_worker *worker;
+	struct ch_job *job;
+	int err = find_owner(c, device, &mail, &worker);
+
+	if (err != 0)
+		return err;
+	job = malloc(sizeof(*job) + len);
+	if (job == NULL)
+		return -ENOMEM;
+	*job = (struct ch_job){.fn = fn, .ctx = ctx, .timeout_ns = timeout_ns, .len = len};
+	job->device = mail.device;
+	memcpy(job->operation, operation, len);
+	mail.job = job;
+	err = ch_worker_post(worker, &mail);
+	if (err != 0)
+		free(job);
+	return err;
+}
+
+int ch_collector_kill(struct ch_collector *c, const char *device)
+{
+	struct ch_mail mail = {.kind = CH_MAIL_KILL};
+	struct ch_worker *worker;
+	int err = find_owner(c, device, &mail, &worker);
+
+	return err != 0 ? err : ch_worker_post(worker, &mail);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The inside of the public handle: collector.c runs it, view.c shows it. */
+#include <callhome/callhome.h>
+
+#include "worker.h"
+
+struct ch_collector {
+	struct ch_config *config;
+	struct ch_devices *devices;
+	struct ch_shared shared;
+	ch_log_fn log;
+	void *log_ctx;
+	uint64_t started_unix_ns;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	uint32_t begun; /**< workers that began or failed; under @lock */
+	int begin_error;
+};

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn.h"
+#include "publish.h"
+#include "worker.h"
+
+#include <errno.h>
+
+#define DRAIN_NS (1000ull * 1000000)
+#define CLOSE_SESSION_NS (2000ull * 1000000)
+/* Room behind max-send-queue for what ends a session: an alert must never be refused. */
+#define QUEUE_RESERVE 1024
+
+static void conn_set_state(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_state next,
+			   enum ch_conn_event event)
+{
+	if (conn->state != next)
+		ch_log(&w->shared->log, CH_LOG_DEBUG,
+		       "event=conn-state conn=%u.%u old=%s new=%s on=%s", w->index, conn->slot,
+		       ch_conn_state_name((enum ch_conn_state)conn->state),
+		       ch_conn_state_name(next), ch_conn_event_name(event));
+	conn->state = (uint8_t)next;
+}
+
+/* Where a device stands after this connection of its ended. */
+static enum ch_device_state state_after(const struct ch_conn *conn)
+{
+	if (conn->claimed || ch_reason_fault(conn->reason) == CH_FAULT_LOCAL)
+		return CH_DEVICE_DISCONNECTED;
+	return ch_reason_event(conn->reason) == CH_EVENT_DISCONNECTED ? CH_DEVICE_DISCONNECTED
+								      : CH_DEVICE_REFUSED;
+}
+
+static void conn_fill_record(struct ch_worker *w, const struct ch_conn *conn,
+			     struct ch_device_record *record)
+{
+	*record = (struct ch_device_record){
+		.peer = conn->peer,
+		.aead = conn->aead,
+		.record_layer = conn->armed ? 1 : 0,
+		.reason = (uint8_t)conn->reason,
+		.version = conn->version,
+		.worker = (uint16_t)w->index,
+		.session_id = conn->client.hello.session_id,
+		.capabilities = conn->client.hello.capabilities,
+		.since_unix_ns = w->unix_ns,
+		.login_us = (w->now_ns - conn->accepted_ns) / 1000,
+		.cipher = conn->cipher,
+	};
+}
+
+void ch_conn_connecting(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_device_record record;
+
+	conn_fill_record(w, conn, &record);
+	record.state = CH_DEVICE_CONNECTING;
+	ch_registry_connecting(w->shared->registry, conn->device, &record);
+}
+
+uint64_t ch_conn_claim(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_device_record record;
+
+	conn_fill_record(w, conn, &record);
+	record.state = CH_DEVICE_CONNECTED;
+	conn->claimed = true;
+	return ch_registry_claim(w->shared->registry, conn->device, ch_worker_owner(w, conn),
+				 &record);
+}
+
+void ch_conn_logged_in(struct ch_worker *w, struct ch_conn *conn)
+{
+	if (!conn->handshaking)
+		return;
+	conn->handshaking = false;
+	ch_cap_give(&w->shared->handshakes);
+	ch_uncount(&w->stats.handshaking, 1);
+}
+
+/* The end, once: counters, registry, waiting requests, event. */
+static void act_end(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_device_record record;
+
+	if (conn->ended)
+		return;
+	conn->ended = true;
+	ch_conn_logged_in(w, conn);
+	if (conn->claimed)
+		ch_uncount(&w->stats.up, 1);
+	if (conn->device != CH_DEVICE_NONE) {
+		conn_fill_record(w, conn, &record);
+		record.state = (uint8_t)state_after(conn);
+		ch_registry_ended(w->shared->registry, conn->device, ch_worker_owner(w, conn),
+				  &record);
+	}
+	ch_session_fail_requests(conn);
+	ch_publish_end(w, conn, w->detail);
+}
+
+static void cancel_op(struct ch_worker *w, struct ch_conn *conn, enum ch_worker_op op)
+{
+	int err = w->ring->ops->cancel(w->ring, ch_worker_user_data(conn, op),
+				       ch_worker_user_data(conn, CH_OP_CANCEL));
+
+	if (err == 0)
+		conn->inflight++;
+}
+
+static void act_cancel(struct ch_worker *w, struct ch_conn *conn)
+{
+	ch_wheel_cancel(&w->wheel, &conn->timer);
+	if (conn->reading != 0)
+		cancel_op(w, conn, (enum ch_worker_op)conn->reading);
+	if (conn->sending)
+		cancel_op(w, conn, CH_OP_SEND);
+	if (conn->receiving)
+		cancel_op(w, conn, CH_OP_RECV);
+	if (conn->inflight == 0)
+		ch_conn_event(w, conn, CH_EV_QUIET);
+}
+
+static void act_close(struct ch_worker *w, struct ch_conn *conn)
+{
+	if (conn->reason == CH_REASON_SUPERSEDED && conn->answered)
+		ch_publish_conflict(w, conn);
+	if (w->ring->ops->close(w->ring, conn->file, ch_worker_user_data(conn, CH_OP_CLOSE)) == 0)
+		conn->inflight++;
+	else
+		ch_worker_release(w, conn);
+}
+
+static void act_alert(struct ch_worker *w, struct ch_conn *conn)
+{
+	/* Before the record layer is in, the handshake wrote its own alert already. */
+	if (conn->armed)
+		ch_session_alert(w, conn);
+	ch_conn_flush(w, conn);
+	if (!conn->armed)
+		ch_login_discard(w, conn);
+}
+
+static void act_arm(struct ch_worker *w, struct ch_conn *conn)
+{
+	int err = ch_session_arm(w, conn);
+
+	if (err != 0)
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
+}
+
+void ch_conn_event(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_event event)
+{
+	static const struct {
+		uint16_t bit;
+		void (*run)(struct ch_worker *w, struct ch_conn *conn);
+	} actions[] = {
+		{CH_ACT_READ, ch_login_read},
+		{CH_ACT_ARM, act_arm},
+		{CH_ACT_SEND_HELLO, ch_session_hello},
+		{CH_ACT_UP, ch_session_up},
+		{CH_ACT_END, act_end},
+		{CH_ACT_CLOSE_SESSION, ch_session_close},
+		{CH_ACT_ALERT, act_alert},
+		{CH_ACT_CANCEL, act_cancel},
+		{CH_ACT_CLOSE, act_close},
+		{CH_ACT_TIMER, ch_conn_arm_timer},
+	};
+	const struct ch_transition *t = ch_fsm_step((enum ch_conn_state)conn->state, event);
+
+	if (!t->known) {
+		ch_log(&w->shared->log, CH_LOG_ERROR, "event=bug conn=%u.%u state=%s on=%s", w->index,
+		       conn->slot, ch_conn_state_name((enum ch_conn_state)conn->state),
+		       ch_conn_event_name(event));
+		return;
+	}
+	conn_set_state(w, conn, (enum ch_conn_state)t->next, event);
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		/* An action may itself have moved the connection on: then the rest is void. */
+		if (conn->state != t->next)
+			return;
+		if (t->actions & actions[i].bit)
+			actions[i].run(w, conn);
+	}
+}
+
+void ch_conn_end(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_event event,
+		 enum ch_reason reason, const char *detail)
+{
+	if (conn->reason == CH_REASON_NONE)
+		conn->reason = reason;
+	w->detail = detail;
+	ch_conn_event(w, conn, event);
+	w->detail = NULL;
+}
+
+void ch_conn_gone(struct ch_worker *w, struct ch_conn *conn, int result)
+{
+	enum ch_reason reason = CH_REASON_TRUNCATED;
+
+	if (result == -ETIMEDOUT || result == -EHOSTUNREACH || result == -ENETUNREACH)
+		reason = CH_REASON_UNREACHABLE;
+	else if (result < 0)
+		reason = CH_REASON_RESET;
+	if (!conn->armed)
+		reason = CH_REASON_CLOSED_IN_HANDSHAKE;
+	ch_conn_end(w, conn, CH_EV_PEER_GONE, reason, NULL);
+}
+
+void ch_conn_arm_timer(struct ch_worker *w, struct ch_conn *conn)
+{
+	uint64_t at = conn->accepted_ns + w->shared->config->login_timeout_ns;
+
+	switch ((enum ch_conn_state)conn->state) {
+	case CH_CONN_ACCEPTED:
+	case CH_CONN_TLS_HANDSHAKE:
+	case CH_CONN_RECORD_ARM:
+	case CH_CONN_HELLO_WAIT:
+		break; /* one deadline for the whole login */
+	case CH_CONN_OPEN:
+		at = ch_session_expiry(w, conn);
+		break;
+	case CH_CONN_CLOSING:
+		at = w->now_ns + CLOSE_SESSION_NS;
+		break;
+	case CH_CONN_DRAIN:
+		at = w->now_ns + DRAIN_NS;
+		break;
+	case CH_CONN_CANCEL: /* completions always come */
+	case CH_CONN_CLOSED:
+	case CH_CONN_STATE_COUNT:
+		at = UINT64_MAX;
+		break;
+	}
+	if (at == UINT64_MAX)
+		ch_wheel_cancel(&w->wheel, &conn->timer);
+	else
+		ch_wheel_add(&w->wheel, &conn->timer, at);
+}
+
+void ch_conn_timer(struct ch_worker *w, struct ch_conn *conn)
+{
+	enum ch_reason reason = CH_REASON_HELLO_TIMEOUT;
+
+	switch ((enum ch_conn_state)conn->state) {
+	case CH_CONN_ACCEPTED:
+	case CH_CONN_TLS_HANDSHAKE:
+	case CH_CONN_RECORD_ARM:
+		reason = ch_login_heard(conn) ? CH_REASON_HANDSHAKE_TIMEOUT : CH_REASON_SILENT;
+		ch_conn_end(w, conn, CH_EV_DEADLINE, reason, NULL);
+		break;
+	case CH_CONN_HELLO_WAIT:
+		ch_conn_end(w, conn, CH_EV_DEADLINE, reason, NULL);
+		break;
+	case CH_CONN_OPEN:
+		ch_session_timer(w, conn);
+		break;
+	case CH_CONN_CLOSING:
+	case CH_CONN_DRAIN:
+		ch_conn_event(w, conn, CH_EV_DEADLINE);
+		break;
+	case CH_CONN_CANCEL: /* its timer is off */
+	case CH_CONN_CLOSED:
+	case CH_CONN_STATE_COUNT:
+		break;
+	}
+}
+
+void ch_conn_flush(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_buf swap;
+	int err;
+
+	if (conn->sending || conn->state == CH_CONN_CANCEL || conn->state == CH_CONN_CLOSED)
+		return;
+	if (conn->sent_at == conn->sent.len) {
+		/* What was in flight left entirely: the queue takes its place. */
+		ch_buf_deinit(&conn->sent);
+		swap = conn->sent;
+		conn->sent = conn->queue;
+		conn->queue = swap;
+		conn->sent_at = 0;
+	}
+	if (conn->sent.len == 0) {
+		ch_conn_event(w, conn, CH_EV_FLUSHED);
+		return;
+	}
+	err = w->ring->ops->send(w->ring, conn->file, conn->sent.data + conn->sent_at,
+				 (uint32_t)(conn->sent.len - conn->sent_at),
+				 ch_worker_user_data(conn, CH_OP_SEND));
+	if (err != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
+		return;
+	}
+	conn->sending = true;
+	conn->inflight++;
+}
+
+void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
+{
+	conn->sending = false;
+	if (c->result == -ECANCELED)
+		return;
+	if (c->result < 0) {
+		conn->sent_at = conn->sent.len;
+		ch_conn_gone(w, conn, c->result);
+		return;
+	}
+	ch_count(&w->stats.sent_bytes, (uint64_t)c->result);
+	if (conn->claimed)
+		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_SENT,
+				  (uint64_t)c->result);
+	conn->sent_at += (size_t)c->result;
+	if (conn->sent_at < conn->sent.len)
+		ch_count(&w->stats.short_sends, 1);
+	ch_conn_flush(w, conn);
+}
+
+size_t ch_conn_unsent(const struct ch_conn *conn)
+{
+	return conn->sent.len - conn->sent_at + conn->queue.len;
+}
+
+void ch_conn_init_queues(struct ch_worker *w, struct ch_conn *conn)
+{
+	size_t max = (size_t)w->shared->config->max_send_queue + QUEUE_RESERVE;
+
+	conn->sent = (struct ch_buf){.max = max, .budget = &w->shared->budget};
+	conn->queue = conn->sent;
+}

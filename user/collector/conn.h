@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One connection, from accept to the freed slot. `conn.c` interprets the table of `fsm.c` and is the
+ * only writer of the state; `login.c` moves handshake records, `session.c` what comes after them.
+ * Thread: its worker's.
+ */
+#include "fsm.h"
+#include "kernel/ring.h"
+#include "user/core/log.h"
+#include "user/core/timer.h"
+#include "user/proto/client.h"
+#include "user/proto/tlsmsg.h"
+#include "user/tls/handshake.h"
+#include "user/tls/record.h"
+
+struct ch_worker;
+
+/** What only a connection that logs in needs; freed when the record layer is armed. */
+struct ch_login {
+	struct ch_handshake *handshake;
+	uint8_t header[CH_TLS_HEADER];
+	bool heard;	      /**< the device sent at least one byte */
+	struct ch_buf record; /**< header and body of the record being read */
+	struct ch_identity unknown; /**< quarantine: the proven identity of an unknown device */
+};
+
+struct ch_conn {
+	struct ch_timer timer; /**< deadline of the state; in OPEN the next request or probe deadline */
+	struct ch_conn *next_turn; /**< queue of handshake steps */
+	struct ch_login *login;	   /**< NULL once the record layer is armed */
+	uint32_t slot;
+	uint32_t generation;
+	uint32_t device; /**< index in the inventory; CH_DEVICE_NONE until possession is proven */
+	uint16_t version;
+	uint8_t aead;
+	uint8_t state;	  /**< enum ch_conn_state; written by ch_conn_event only */
+	uint8_t inflight; /**< operations whose last completion is still to come */
+	uint8_t reading;  /**< op of the handshake read that is in flight; 0 = none */
+	uint8_t alert;	  /**< alert to send at the end; 0 = close_notify */
+	bool handshaking : 1; /**< holds a place under max-handshakes */
+	bool queued : 1;      /**< waits for a handshake turn */
+	bool sending : 1;     /**< a send is in flight */
+	bool receiving : 1;   /**< the multishot receive is armed */
+	bool armed : 1;	      /**< the record layer is in */
+	bool claimed : 1;     /**< owned its device: was up */
+	bool ended : 1;	      /**< the end was published */
+	bool probing : 1;     /**< a liveness probe is out */
+	bool answered : 1;    /**< the peer still spoke after we ended the session */
+	struct ch_file file;
+	struct ch_address peer;
+	enum ch_reason reason;
+	const char *cipher; /**< static string */
+	uint64_t accepted_ns;
+	uint64_t heard_ns; /**< last bytes received */
+	struct ch_buf sent;  /**< in flight; must not move */
+	size_t sent_at;	     /**< bytes of @sent that left */
+	struct ch_buf queue; /**< waits behind @sent */
+	struct ch_log_limit control_records; /**< rate of records without application data */
+	struct ch_record record;
+	struct ch_tlsmsg tlsmsg;
+	struct ch_client client;
+};
+
+/** Takes a turn of the state machine: the only way the state changes. */
+void ch_conn_event(struct ch_worker *worker, struct ch_conn *conn, enum ch_conn_event event);
+
+/** Ends the connection for @reason (the first one counts), with more words for the log or NULL. */
+void ch_conn_end(struct ch_worker *worker, struct ch_conn *conn, enum ch_conn_event event,
+		 enum ch_reason reason, const char *detail);
+
+/** Starts sending what is queued, unless a send is in flight. */
+void ch_conn_flush(struct ch_worker *worker, struct ch_conn *conn);
+
+/** Completion of a send. */
+void ch_conn_sent(struct ch_worker *worker, struct ch_conn *conn, const struct ch_completion *c);
+
+/** Arms the timer for @conn's state. */
+void ch_conn_arm_timer(struct ch_worker *worker, struct ch_conn *conn);
+/** The timer fired. */
+void ch_conn_timer(struct ch_worker *worker, struct ch_conn *conn);
+
+/** The peer is gone: @result 0 = FIN, else a negated errno. */
+void ch_conn_gone(struct ch_worker *worker, struct ch_conn *conn, int result);
+
+/** Bytes queued or in flight. */
+size_t ch_conn_unsent(const struct ch_conn *conn);
+void ch_conn_init_queues(struct ch_worker *worker, struct ch_conn *conn);
+
+/** Publishes that a proven device is logging in. */
+void ch_conn_connecting(struct ch_worker *worker, struct ch_conn *conn);
+/** The session is up: it owns its device now. @return the owner word it replaces. */
+uint64_t ch_conn_claim(struct ch_worker *worker, struct ch_conn *conn);
+/** Gives the place under max-handshakes back, once. */
+void ch_conn_logged_in(struct ch_worker *worker, struct ch_conn *conn);
+
+/* login.c */
+/** A new connection on descriptor @fd. Takes the descriptor in every case. */
+void ch_login_accept(struct ch_worker *worker, int fd);
+/** One handshake step: up to a millisecond of CPU. */
+void ch_login_turn(struct ch_worker *worker, struct ch_conn *conn);
+void ch_login_read(struct ch_worker *worker, struct ch_conn *conn);
+void ch_login_received(struct ch_worker *worker, struct ch_conn *conn, uint8_t op,
+		       const struct ch_completion *c);
+/** Has the device sent anything? */
+bool ch_login_heard(const struct ch_conn *conn);
+/** After a failed handshake: reads and forgets until the device closes. */
+void ch_login_discard(struct ch_worker *worker, struct ch_conn *conn);
+void ch_login_free(struct ch_login *login);
+
+/* session.c */
+/** Keys in, descriptor into the fixed table, multishot receive. @return 0 or an error. */
+CH_NODISCARD int ch_session_arm(struct ch_worker *worker, struct ch_conn *conn);
+void ch_session_receive(struct ch_worker *worker, struct ch_conn *conn);
+void ch_session_received(struct ch_worker *worker, struct ch_conn *conn,
+			 const struct ch_completion *c);
+void ch_session_hello(struct ch_worker *worker, struct ch_conn *conn);
+void ch_session_up(struct ch_worker *worker, struct ch_conn *conn);
+void ch_session_close(struct ch_worker *worker, struct ch_conn *conn);
+/** Seals an alert onto the queue. */
+void ch_session_alert(struct ch_worker *worker, struct ch_conn *conn);
+/** Sends a KeyUpdate and changes our sending keys; flushes when the peer @asked for it. */
+void ch_session_key_update(struct ch_worker *worker, struct ch_conn *conn, bool asked);
+/** Requests that timed out, the liveness probe. */
+void ch_session_timer(struct ch_worker *worker, struct ch_conn *conn);
+/** Earliest time ch_session_timer must run; UINT64_MAX = never. */
+uint64_t ch_session_expiry(const struct ch_worker *worker, const struct ch_conn *conn);
+/** Tells every waiting requester that the device is gone. */
+void ch_session_fail_requests(struct ch_conn *conn);
+
+struct ch_job;
+/** An application's request. */
+void ch_session_request(struct ch_worker *worker, struct ch_conn *conn, struct ch_job *job);

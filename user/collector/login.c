@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn.h"
+#include "kernel/sock.h"
+#include "publish.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_BODY_MAX (16384 + 256)
+#define DISCARD_BYTES 4096
+
+void ch_login_free(struct ch_login *login)
+{
+	if (login == NULL)
+		return;
+	ch_handshake_free(login->handshake);
+	ch_buf_deinit(&login->record);
+	free(login);
+}
+
+bool ch_login_heard(const struct ch_conn *conn)
+{
+	/*
+	 * An exact receive that is still short completes only later, but what came lies in the
+	 * header already; a TLS record never begins with a zero.
+	 */
+	return conn->login->heard || conn->login->header[0] != 0;
+}
+
+/* Over a cap: a reset costs the device and us the least, and it may call again at once. */
+static void refuse(struct ch_worker *w, int fd, enum ch_reason reason)
+{
+	struct ch_address peer = {0};
+
+	if (ch_sock_peer(fd, &peer) != 0)
+		peer.family = 0;
+	ch_sock_reset(fd);
+	ch_publish_refused(w, &peer, reason);
+}
+
+static struct ch_login *login_new(struct ch_worker *w)
+{
+	struct ch_login *login = calloc(1, sizeof(*login));
+
+	if (login == NULL)
+		return NULL;
+	login->record.max = CH_TLS_HEADER + RECORD_BODY_MAX;
+	login->record.budget = &w->shared->budget;
+	if (ch_handshake_client(w->tls, &login->handshake) != 0) {
+		free(login);
+		return NULL;
+	}
+	return login;
+}
+
+static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_address *peer)
+{
+	uint32_t slot;
+	struct ch_conn *conn = ch_slab_alloc(&w->slab, &slot);
+
+	if (conn == NULL) {
+		ch_count(&w->stats.table_full, 1);
+		return NULL;
+	}
+	conn->login = login_new(w);
+	if (conn->login == NULL) {
+		ch_slab_free(&w->slab, slot);
+		return NULL;
+	}
+	conn->slot = slot;
+	conn->generation = ch_slab_generation(&w->slab, slot);
+	conn->device = CH_DEVICE_NONE;
+	conn->file = (struct ch_file){.index = fd};
+	conn->peer = *peer;
+	conn->accepted_ns = w->now_ns;
+	conn->heard_ns = w->now_ns;
+	conn->cipher = "";
+	conn->handshaking = true;
+	ch_conn_init_queues(w, conn);
+	return conn;
+}
+
+void ch_login_accept(struct ch_worker *w, int fd)
+{
+	struct ch_conn *conn;
+	struct ch_address peer;
+
+	ch_count(&w->stats.accepted, 1);
+	if (w->stopping) {
+		refuse(w, fd, CH_REASON_SHUTDOWN);
+		return;
+	}
+	if (!ch_cap_take(&w->shared->sessions)) {
+		refuse(w, fd, CH_REASON_SESSION_LIMIT);
+		return;
+	}
+	if (!ch_cap_take(&w->shared->handshakes)) {
+		ch_cap_give(&w->shared->sessions);
+		refuse(w, fd, CH_REASON_HANDSHAKE_LIMIT);
+		return;
+	}
+	if (ch_sock_peer(fd, &peer) != 0) /* it is gone already; its first read will tell */
+		peer = (struct ch_address){0};
+	conn = conn_new(w, fd, &peer);
+	if (conn == NULL) {
+		ch_cap_give(&w->shared->handshakes);
+		ch_cap_give(&w->shared->sessions);
+		refuse(w, fd, w->slab.used == w->slab.cap ? CH_REASON_SESSION_LIMIT
+							  : CH_REASON_INTERNAL);
+		return;
+	}
+	ch_count(&w->stats.handshaking, 1);
+	ch_conn_arm_timer(w, conn);
+	ch_worker_queue_turn(w, conn);
+}
+
+/* Possession is proven from here on: only now may anything be keyed to the identity. */
+static void note_proven(struct ch_worker *w, struct ch_conn *conn)
+{
+	const struct ch_handshake *hs = conn->login->handshake;
+	const struct ch_match *match = ch_handshake_match(hs);
+	const struct ch_identity *id = ch_handshake_identity(hs);
+
+	if (!ch_handshake_proven(hs) || match == NULL || id == NULL)
+		return;
+	if (match->refuse == CH_REASON_NONE) {
+		conn->device = match->device;
+	} else if (id->manufacturer != CH_MANUFACTURER_NONE) {
+		conn->login->unknown = *id;
+		ch_quarantine_note(w->shared->quarantine, id,
+				   w->shared->config->manufacturers[id->manufacturer].name,
+				   &conn->peer, w->unix_ns);
+	}
+}
+
+static void step_done(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_handshake_info info;
+
+	note_proven(w, conn);
+	ch_handshake_info(conn->login->handshake, &info);
+	conn->version = info.version;
+	conn->aead = info.aead;
+	conn->cipher = info.cipher;
+	ch_conn_connecting(w, conn);
+	ch_conn_event(w, conn, CH_EV_STEP_DONE);
+	ch_conn_flush(w, conn);
+}
+
+static void step_failed(struct ch_worker *w, struct ch_conn *conn)
+{
+	const struct ch_handshake *hs = conn->login->handshake;
+	enum ch_reason reason = ch_handshake_reason(hs);
+
+	note_proven(w, conn);
+	ch_conn_end(w, conn, CH_EV_FAIL, reason, ch_handshake_detail(hs));
+}
+
+void ch_login_turn(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_login *login = conn->login;
+	enum ch_handshake_status status;
+
+	if (conn->state != CH_CONN_ACCEPTED && conn->state != CH_CONN_TLS_HANDSHAKE)
+		return; /* it ended while it waited for its turn */
+	ch_count(&w->stats.handshake_steps, 1);
+	status = ch_handshake_step(login->handshake, login->record.data, login->record.len,
+				   &conn->queue);
+	login->record.len = 0;
+	switch (status) {
+	case CH_HANDSHAKE_READ:
+		ch_conn_event(w, conn, CH_EV_STEP_READ);
+		if (ch_conn_unsent(conn) > 0)
+			ch_conn_flush(w, conn);
+		break;
+	case CH_HANDSHAKE_DONE:
+		step_done(w, conn);
+		break;
+	case CH_HANDSHAKE_FAILED:
+		step_failed(w, conn);
+		break;
+	}
+}
+
+static void read_some(struct ch_worker *w, struct ch_conn *conn, enum ch_worker_op op, void *into,
+		      uint32_t len)
+{
+	int err = w->ring->ops->recv_exact(w->ring, conn->file, into, len,
+					   ch_worker_user_data(conn, op));
+
+	if (err != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
+		return;
+	}
+	conn->reading = (uint8_t)op;
+	conn->inflight++;
+}
+
+void ch_login_read(struct ch_worker *w, struct ch_conn *conn)
+{
+	memset(conn->login->header, 0, sizeof(conn->login->header));
+	read_some(w, conn, CH_OP_HEADER, conn->login->header, CH_TLS_HEADER);
+}
+
+static void header_received(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_login *login = conn->login;
+	int body = ch_handshake_record_length(login->header);
+	bool first = !login->heard;
+	int err;
+
+	if (body < 0) {
+		ch_conn_end(w, conn, CH_EV_FAIL, first ? CH_REASON_NOT_TLS : CH_REASON_TLS_PROTOCOL,
+			    "not the header of a TLS record");
+		return;
+	}
+	login->heard = true;
+	err = ch_buf_append(&login->record, login->header, CH_TLS_HEADER);
+	if (err == 0)
+		err = ch_buf_reserve(&login->record, (size_t)body);
+	if (err != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT,
+			    err == CH_E_BUDGET ? CH_REASON_BYTE_BUDGET : CH_REASON_INTERNAL,
+			    ch_error_text(err));
+		return;
+	}
+	read_some(w, conn, CH_OP_BODY, login->record.data + CH_TLS_HEADER, (uint32_t)body);
+}
+
+static void discarded(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
+{
+	if (c->result == DISCARD_BYTES)
+		ch_login_discard(w, conn);
+	else if (conn->state == CH_CONN_DRAIN)
+		ch_conn_event(w, conn, CH_EV_PEER_GONE);
+}
+
+void ch_login_received(struct ch_worker *w, struct ch_conn *conn, uint8_t op,
+		       const struct ch_completion *c)
+{
+	struct ch_login *login = conn->login;
+	uint32_t want = CH_TLS_HEADER;
+
+	conn->reading = 0;
+	if (op == CH_OP_DISCARD) {
+		discarded(w, conn, c);
+		return;
+	}
+	if (conn->state != CH_CONN_TLS_HANDSHAKE)
+		return; /* cancelled, or the connection failed meanwhile */
+	if (op == CH_OP_BODY)
+		want = (uint32_t)ch_handshake_record_length(login->header);
+	if (c->result > 0)
+		ch_count(&w->stats.received_bytes, (uint64_t)c->result);
+	if (c->result != (int32_t)want) {
+		ch_conn_gone(w, conn, c->result < 0 ? c->result : 0);
+		return;
+	}
+	conn->heard_ns = w->now_ns;
+	if (op == CH_OP_HEADER) {
+		header_received(w, conn);
+		return;
+	}
+	login->record.len += want;
+	ch_worker_queue_turn(w, conn);
+}
+
+void ch_login_discard(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_login *login = conn->login;
+
+	if (conn->state != CH_CONN_DRAIN || conn->reading != 0)
+		return;
+	login->record.len = 0;
+	if (ch_buf_reserve(&login->record, DISCARD_BYTES) != 0) {
+		ch_conn_event(w, conn, CH_EV_ABORT);
+		return;
+	}
+	read_some(w, conn, CH_OP_DISCARD, login->record.data, DISCARD_BYTES);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_WORDS (sizeof(struct ch_device_record) / 8)
+#define CONFLICT_QUIET_NS (60ull * 1000000000)
+
+_Static_assert(sizeof(struct ch_device_record) % 8 == 0, "copied as words");
+
+/*
+ * A sequence lock whose odd value is also the writers' lock. The words are stored with release and
+ * loaded with acquire, so no fence is needed.
+ */
+struct cell {
+	_Atomic uint64_t sequence;
+	_Atomic uint64_t owner;
+	_Atomic uint64_t words[RECORD_WORDS];
+	_Atomic uint64_t counters[CH_DEVICE_COUNTERS];
+	_Atomic uint64_t conflict_ns;
+};
+
+struct ch_registry {
+	uint32_t count;
+	struct cell cells[];
+};
+
+int ch_registry_new(uint32_t devices, struct ch_registry **registry)
+{
+	*registry = calloc(1, sizeof(**registry) + (size_t)devices * sizeof(struct cell));
+	if (*registry == NULL)
+		return -ENOMEM;
+	(*registry)->count = devices;
+	return 0;
+}
+
+void ch_registry_free(struct ch_registry *registry)
+{
+	free(registry);
+}
+
+static void cell_lock(struct cell *cell)
+{
+	uint64_t seen;
+
+	for (;;) {
+		seen = atomic_load_explicit(&cell->sequence, memory_order_relaxed);
+		if (seen % 2 == 0 &&
+		    atomic_compare_exchange_weak_explicit(&cell->sequence, &seen, seen + 1,
+							  memory_order_acquire, memory_order_relaxed))
+			return;
+	}
+}
+
+static void cell_unlock(struct cell *cell)
+{
+	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
+}
+
+static void cell_store(struct cell *cell, const struct ch_device_record *record)
+{
+	uint64_t words[RECORD_WORDS];
+
+	memcpy(words, record, sizeof(words));
+	for (size_t i = 0; i < RECORD_WORDS; i++)
+		atomic_store_explicit(&cell->words[i], words[i], memory_order_release);
+}
+
+void ch_registry_connecting(struct ch_registry *registry, uint32_t device,
+			    const struct ch_device_record *record)
+{
+	struct cell *cell = &registry->cells[device];
+
+	cell_lock(cell);
+	if (atomic_load_explicit(&cell->owner, memory_order_relaxed) == CH_OWNER_NONE)
+		cell_store(cell, record);
+	cell_unlock(cell);
+}
+
+uint64_t ch_registry_claim(struct ch_registry *registry, uint32_t device, uint64_t owner,
+			   const struct ch_device_record *record)
+{
+	struct cell *cell = &registry->cells[device];
+	uint64_t before;
+
+	cell_lock(cell);
+	before = atomic_exchange_explicit(&cell->owner, owner, memory_order_acq_rel);
+	cell_store(cell, record);
+	cell_unlock(cell);
+	return before;
+}
+
+bool ch_registry_ended(struct ch_registry *registry, uint32_t device, uint64_t owner,
+		       const struct ch_device_record *record)
+{
+	struct cell *cell = &registry->cells[device];
+	uint64_t holder;
+	bool written = false;
+
+	cell_lock(cell);
+	holder = atomic_load_explicit(&cell->owner, memory_order_relaxed);
+	if (holder == owner || holder == CH_OWNER_NONE) {
+		atomic_store_explicit(&cell->owner, CH_OWNER_NONE, memory_order_release);
+		cell_store(cell, record);
+		written = true;
+	}
+	cell_unlock(cell);
+	return written;
+}
+
+uint64_t ch_registry_owner(const struct ch_registry *registry, uint32_t device)
+{
+	return atomic_load_explicit(&registry->cells[device].owner, memory_order_acquire);
+}
+
+void ch_registry_count(struct ch_registry *registry, uint32_t device, enum ch_device_counter counter,
+		       uint64_t n)
+{
+	atomic_fetch_add_explicit(&registry->cells[device].counters[counter], n,
+				  memory_order_relaxed);
+}
+
+uint64_t ch_registry_counter(const struct ch_registry *registry, uint32_t device,
+			     enum ch_device_counter counter)
+{
+	return atomic_load_explicit(&registry->cells[device].counters[counter],
+				    memory_order_relaxed);
+}
+
+void ch_registry_read(const struct ch_registry *registry, uint32_t device,
+		      struct ch_device_record *record)
+{
+	const struct cell *cell = &registry->cells[device];
+	uint64_t words[RECORD_WORDS];
+	uint64_t before;
+
+	for (;;) {
+		before = atomic_load_explicit(&cell->sequence, memory_order_acquire);
+		for (size_t i = 0; i < RECORD_WORDS; i++)
+			words[i] = atomic_load_explicit(&cell->words[i], memory_order_acquire);
+		if (before % 2 == 0 &&
+		    atomic_load_explicit(&cell->sequence, memory_order_relaxed) == before)
+			break;
+	}
+	memcpy(record, words, sizeof(words));
+}
+
+bool ch_registry_conflict(struct ch_registry *registry, uint32_t device, uint64_t now_ns)
+{
+	struct cell *cell = &registry->cells[device];
+	uint64_t last = atomic_load_explicit(&cell->conflict_ns, memory_order_relaxed);
+
+	if (last != 0 && now_ns - last < CONFLICT_QUIET_NS)
+		return false;
+	return atomic_compare_exchange_strong_explicit(&cell->conflict_ns, &last, now_ns,
+						       memory_order_relaxed, memory_order_relaxed);
+}

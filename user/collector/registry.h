@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Which session owns a device, and what is known about each device. One cell per device of the
+ * inventory; an owner word per cell says worker, generation and slot of the session. The newest
+ * proven session wins at once: a power cut leaves every old session half-open, so no login may wait
+ * for a probe of the old one.
+ *
+ * Threads: any. Writers of one cell exclude each other for a few stores; readers never block them.
+ */
+#include <callhome/callhome.h>
+#include "user/core/address.h"
+
+#include <stdatomic.h>
+
+#define CH_OWNER_NONE 0
+
+/** What one session tells about its device; plain data, copied as words. */
+struct ch_device_record {
+	struct ch_address peer;
+	uint8_t state; /**< enum ch_device_state */
+	uint8_t aead;
+	uint8_t record_layer; /**< 0 = none yet, 1 = user */
+	uint8_t reason;	      /**< enum ch_reason */
+	uint16_t version;     /**< enum ch_tls_version */
+	uint16_t worker;
+	uint32_t session_id;
+	uint32_t capabilities;
+	uint64_t since_unix_ns;
+	uint64_t login_us;
+	const char *cipher; /**< static string */
+};
+
+struct ch_registry;
+
+CH_NODISCARD int ch_registry_new(uint32_t devices, struct ch_registry **registry);
+void ch_registry_free(struct ch_registry *registry);
+
+/** A session that is not up yet proved to be this device. Nothing changes while another session is up. */
+void ch_registry_connecting(struct ch_registry *registry, uint32_t device,
+			    const struct ch_device_record *record);
+
+/** A session is up: it owns the device from now on. @return the owner word it replaces, or CH_OWNER_NONE. */
+uint64_t ch_registry_claim(struct ch_registry *registry, uint32_t device, uint64_t owner,
+			   const struct ch_device_record *record);
+
+/**
+ * A session that had proved its device ended with record->reason and state (disconnected or
+ * refused). If @owner holds the device it is released; if another session holds it nothing changes.
+ * @return true if the record was written
+ */
+bool ch_registry_ended(struct ch_registry *registry, uint32_t device, uint64_t owner,
+		       const struct ch_device_record *record);
+
+uint64_t ch_registry_owner(const struct ch_registry *registry, uint32_t device);
+
+/** Counters that live over sessions. */
+enum ch_device_counter {
+	CH_DEVICE_SESSIONS,
+	CH_DEVICE_NOTIFICATIONS,
+	CH_DEVICE_REPLIES,
+	CH_DEVICE_RECEIVED,
+	CH_DEVICE_SENT,
+	CH_DEVICE_COUNTERS
+};
+void ch_registry_count(struct ch_registry *registry, uint32_t device,
+		       enum ch_device_counter counter, uint64_t n);
+uint64_t ch_registry_counter(const struct ch_registry *registry, uint32_t device,
+			     enum ch_device_counter counter);
+
+/** A consistent copy. */
+void ch_registry_read(const struct ch_registry *registry, uint32_t device,
+		      struct ch_device_record *record);
+
+/** May an identity-conflict be published now? At most one per device and minute. */
+bool ch_registry_conflict(struct ch_registry *registry, uint32_t device, uint64_t now_ns);

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn.h"
+#include "kernel/sock.h"
+#include "publish.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Cookies below any pointer: our own requests. */
+enum { COOKIE_NONE, COOKIE_GET_CONFIG, COOKIE_SUBSCRIBE, COOKIE_PROBE, COOKIE_JOBS };
+
+static const char get_config[] = "<get-config><source><running/></source></get-config>";
+/* Selects nothing: the cheapest question that every NETCONF server must answer. */
+static const char probe[] = "<get><filter type=\"subtree\"/></get>";
+
+static const struct ch_config_profile *profile_of(const struct ch_worker *w,
+						  const struct ch_conn *conn)
+{
+	const struct ch_device *device = ch_devices_at(w->shared->devices, conn->device);
+
+	return &w->shared->config->profiles[device->profile];
+}
+
+static struct ch_job *job_of(uint64_t cookie)
+{
+	return cookie >= COOKIE_JOBS ? (struct ch_job *)(uintptr_t)cookie : NULL;
+}
+
+/* May what the peer sends still change anything? */
+static bool listening(const struct ch_conn *conn)
+{
+	return conn->state == CH_CONN_HELLO_WAIT || conn->state == CH_CONN_OPEN ||
+	       conn->state == CH_CONN_CLOSING;
+}
+
+int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_record_keys keys;
+	int fd = conn->file.index;
+	int err;
+
+	err = ch_handshake_take_keys(conn->login->handshake, &keys);
+	if (err != 0)
+		return err;
+	err = w->ring->ops->install(w->ring, conn->slot, fd);
+	if (err != 0) {
+		explicit_bzero(&keys, sizeof(keys));
+		return err;
+	}
+	/* Nothing below can fail: the descriptor is the ring's from here on. */
+	ch_sock_close(fd);
+	conn->file = (struct ch_file){.index = (int32_t)conn->slot, .fixed = true};
+	ch_record_init(&conn->record, w->engine, &keys, &w->shared->budget);
+	explicit_bzero(&keys, sizeof(keys));
+	ch_tlsmsg_init(&conn->tlsmsg, conn->version == CH_TLS_1_3);
+	ch_client_init(&conn->client, &w->shared->client_limits, &w->shared->budget);
+	ch_login_free(conn->login);
+	conn->login = NULL;
+	conn->armed = true;
+	ch_session_receive(w, conn);
+	return 0;
+}
+
+void ch_session_receive(struct ch_worker *w, struct ch_conn *conn)
+{
+	int err = w->ring->ops->recv(w->ring, conn->file, ch_worker_user_data(conn, CH_OP_RECV));
+
+	if (err != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
+		return;
+	}
+	conn->receiving = true;
+	conn->inflight++;
+}
+
+/* Seals the NETCONF output in the scratch buffer and sends it. */
+static void send_plain(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_slice part = {w->plain.data, w->plain.len};
+	int err;
+
+	w->plain.len = 0;
+	if (part.len == 0)
+		return;
+	if (ch_conn_unsent(conn) + part.len > w->shared->config->max_send_queue) {
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_READER_STALLED, NULL);
+		return;
+	}
+	err = ch_record_seal(&conn->record, CH_RECORD_DATA, &part, 1, &conn->queue);
+	if (err != 0) {
+		ch_conn_end(w, conn, CH_EV_FAIL,
+			    err == CH_E_BUDGET ? CH_REASON_BYTE_BUDGET : CH_REASON_INTERNAL,
+			    ch_error_text(err));
+		return;
+	}
+	if (ch_record_wants_rekey(&conn->record))
+		ch_session_key_update(w, conn, false);
+	ch_conn_flush(w, conn);
+}
+
+void ch_session_hello(struct ch_worker *w, struct ch_conn *conn)
+{
+	if (ch_client_start(&conn->client, &w->plain) != 0)
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, NULL);
+	else
+		send_plain(w, conn);
+}
+
+static void supersede(struct ch_worker *w, struct ch_conn *conn, uint64_t owner)
+{
+	struct ch_mail mail = {
+		.kind = CH_MAIL_SUPERSEDED, .device = conn->device, .owner = owner};
+	uint32_t index = ch_user_data_op(owner) - 1u;
+
+	ch_count(&w->stats.superseded, 1);
+	if (ch_worker_post(&w->shared->workers[index], &mail) != 0)
+		ch_log(&w->shared->log, CH_LOG_ERROR,
+		       "event=mail-lost what=superseded worker=%u device=%u", index, conn->device);
+}
+
+static void request(struct ch_worker *w, struct ch_conn *conn, const char *xml, uint64_t cookie)
+{
+	struct ch_slice operation = {(const uint8_t *)xml, strlen(xml)};
+	uint64_t deadline = w->now_ns + w->shared->config->rpc_timeout_ns;
+
+	/* A refusal is an internal matter here: the client was just opened, or the probe can wait. */
+	if (ch_client_request(&conn->client, operation, deadline, false, cookie, &w->plain) > 0)
+		send_plain(w, conn);
+}
+
+static void subscribe(struct ch_worker *w, struct ch_conn *conn,
+		      const struct ch_config_profile *profile)
+{
+	uint32_t have = conn->client.hello.capabilities;
+	uint64_t deadline = w->now_ns + w->shared->config->rpc_timeout_ns;
+
+	if (!(have & CH_CAP_NOTIFICATION)) {
+		ch_publish_request_failed(w, conn, "create-subscription", "unsupported",
+					  "the device lacks :notification");
+		return;
+	}
+	if (!(have & CH_CAP_INTERLEAVE) && !profile->subscribe_without_interleave) {
+		ch_publish_request_failed(w, conn, "create-subscription", "unsupported",
+					  "the device lacks :interleave; set "
+					  "subscribe-without-interleave to give up rpcs for it");
+		return;
+	}
+	if (ch_client_subscribe(&conn->client, deadline, COOKIE_SUBSCRIBE, &w->plain) > 0)
+		send_plain(w, conn);
+}
+
+void ch_session_up(struct ch_worker *w, struct ch_conn *conn)
+{
+	const struct ch_config_profile *profile = profile_of(w, conn);
+	uint64_t before;
+
+	ch_conn_logged_in(w, conn);
+	before = ch_conn_claim(w, conn);
+	ch_count(&w->stats.up, 1);
+	ch_count(&w->stats.logins, 1);
+	ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_SESSIONS, 1);
+	pthread_mutex_lock(&w->login_lock);
+	ch_hist_record(&w->login_us, (w->now_ns - conn->accepted_ns) / 1000);
+	pthread_mutex_unlock(&w->login_lock);
+	ch_publish_up(w, conn);
+	if (before != CH_OWNER_NONE)
+		supersede(w, conn, before);
+	if (profile->on_connect & CH_ON_CONNECT_GET_CONFIG)
+		request(w, conn, get_config, COOKIE_GET_CONFIG);
+	if (profile->on_connect & CH_ON_CONNECT_SUBSCRIBE && conn->state == CH_CONN_OPEN)
+		subscribe(w, conn, profile);
+}
+
+void ch_session_close(struct ch_worker *w, struct ch_conn *conn)
+{
+	if (ch_client_close(&conn->client, UINT64_MAX - 1, &w->plain) > 0)
+		send_plain(w, conn);
+	else
+		ch_conn_event(w, conn, CH_EV_SESSION_CLOSED);
+}
+
+static int seal_small(struct ch_conn *conn, uint8_t type, const uint8_t *data, size_t len)
+{
+	struct ch_slice part = {data, len};
+
+	return ch_record_seal(&conn->record, type, &part, 1, &conn->queue);
+}
+
+void ch_session_alert(struct ch_worker *w, struct ch_conn *conn)
+{
+	const uint8_t alert[2] = {conn->alert == CH_ALERT_CLOSE_NOTIFY ? 1 : 2, conn->alert};
+
+	if (seal_small(conn, CH_RECORD_ALERT, alert, sizeof(alert)) != 0)
+		ch_log(&w->shared->log, CH_LOG_DEBUG, "event=alert-lost conn=%u.%u", w->index,
+		       conn->slot);
+}
+
+void ch_session_key_update(struct ch_worker *w, struct ch_conn *conn, bool asked)
+{
+	/* KeyUpdate, 1 byte, update_not_requested: either side keeps its own schedule. */
+	const uint8_t message[5] = {24, 0, 0, 1, 0};
+
+	if (seal_small(conn, CH_RECORD_HANDSHAKE, message, sizeof(message)) != 0 ||
+	    ch_record_rekey(&conn->record, true) != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
+		return;
+	}
+	if (asked)
+		ch_conn_flush(w, conn);
+}
+
+/* Records without application data: 64 at once, then one a second. */
+static bool control_allowed(struct ch_worker *w, struct ch_conn *conn)
+{
+	uint64_t held;
+
+	return ch_log_allow(&conn->control_records, w->now_ns, 1, 64, &held);
+}
+
+static void on_alert(struct ch_worker *w, struct ch_conn *conn, const uint8_t *data, size_t len)
+{
+	enum ch_reason reason = CH_REASON_TLS_ALERT;
+	uint8_t code = 0;
+
+	switch (ch_alert_parse(data, len, conn->version == CH_TLS_1_3, &code)) {
+	case CH_ALERT_CLOSED:
+		ch_conn_end(w, conn, CH_EV_PEER_CLOSE, CH_REASON_CLOSED_BY_DEVICE, NULL);
+		break;
+	case CH_ALERT_WARNING:
+		break;
+	case CH_ALERT_FATAL:
+		/* TLS 1.3: our handshake was finished before the device judged our certificate. */
+		if (conn->state == CH_CONN_HELLO_WAIT && ch_alert_refuses_certificate(code))
+			reason = CH_REASON_CLIENT_CERT_REFUSED;
+		ch_conn_end(w, conn, CH_EV_PEER_CLOSE, reason, ch_alert_name(code));
+		break;
+	case CH_ALERT_MALFORMED:
+		conn->alert = CH_ALERT_DECODE_ERROR;
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD, "malformed alert");
+		break;
+	}
+}
+
+static void on_key_update(struct ch_worker *w, struct ch_conn *conn, bool requested, bool last)
+{
+	/* RFC 8446 section 5.1: a key change must align with a record boundary. */
+	if (!last) {
+		conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD,
+			    "KeyUpdate is not at the end of its record");
+		return;
+	}
+	ch_count(&w->stats.key_updates, 1);
+	if (ch_record_rekey(&conn->record, false) != 0)
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
+	else if (requested)
+		ch_session_key_update(w, conn, true);
+}
+
+static void on_handshake(struct ch_worker *w, struct ch_conn *conn, const uint8_t *data, size_t len)
+{
+	static const uint8_t no_renegotiation[2] = {1, CH_ALERT_NO_RENEGOTIATION};
+	size_t used;
+	bool requested;
+
+	while (len > 0 && listening(conn)) {
+		enum ch_tlsmsg_result result =
+			ch_tlsmsg_feed(&conn->tlsmsg, data, len, &used, &requested);
+
+		data += used;
+		len -= used;
+		switch (result) {
+		case CH_TLSMSG_MORE:
+			return;
+		case CH_TLSMSG_TICKET:
+			ch_count(&w->stats.tickets, 1);
+			break;
+		case CH_TLSMSG_KEY_UPDATE:
+			on_key_update(w, conn, requested, len == 0);
+			break;
+		case CH_TLSMSG_HELLO_REQUEST:
+			if (seal_small(conn, CH_RECORD_ALERT, no_renegotiation, 2) == 0)
+				ch_conn_flush(w, conn);
+			break;
+		case CH_TLSMSG_REFUSED:
+			conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
+			ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD,
+				    "handshake message after the handshake");
+			return;
+		}
+	}
+}
+
+/* The reply to get-config or create-subscription of the profile. */
+static void on_profile_reply(struct ch_worker *w, struct ch_conn *conn,
+			     const struct ch_client_event *event)
+{
+	const char *what = event->cookie == COOKIE_GET_CONFIG ? "get-config" : "create-subscription";
+	struct ch_reply_info info;
+
+	if (ch_reply_inspect(event->message, w->shared->client_limits.max_depth, &info) != 0) {
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_BAD_MESSAGE, what);
+		return;
+	}
+	if (info.error) {
+		ch_count(&w->stats.rpc_errors, 1);
+		ch_publish_request_failed(w, conn, what, info.error_tag, info.error_message);
+	}
+	if (event->cookie == COOKIE_GET_CONFIG)
+		ch_publish_reply(w, conn, what, event->id, event->message);
+}
+
+static void on_reply(struct ch_worker *w, struct ch_conn *conn, const struct ch_client_event *event)
+{
+	struct ch_job *job = job_of(event->cookie);
+
+	ch_count(&w->stats.replies, 1);
+	ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_REPLIES, 1);
+	if (event->cookie == COOKIE_PROBE)
+		conn->probing = false;
+	else if (event->cookie == COOKIE_GET_CONFIG || event->cookie == COOKIE_SUBSCRIBE)
+		on_profile_reply(w, conn, event);
+	else if (job != NULL)
+		ch_job_done(job, 0);
+}
+
+static void on_client_event(struct ch_worker *w, struct ch_conn *conn,
+			    const struct ch_client_event *event)
+{
+	struct ch_job *job;
+
+	switch (event->kind) {
+	case CH_CLIENT_UP:
+		ch_conn_event(w, conn, CH_EV_HELLO);
+		break;
+	case CH_CLIENT_NOTIFICATION:
+		ch_count(&w->stats.notifications, 1);
+		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_NOTIFICATIONS, 1);
+		ch_publish_notification(w, conn, event->message);
+		break;
+	case CH_CLIENT_REPLY:
+		on_reply(w, conn, event);
+		break;
+	case CH_CLIENT_REPLY_PART:
+		job = job_of(event->cookie);
+		if (job != NULL)
+			job->fn(job->ctx, event->message.data, event->message.len, false, 0);
+		break;
+	case CH_CLIENT_CLOSED:
+		ch_conn_event(w, conn, CH_EV_SESSION_CLOSED);
+		break;
+	case CH_CLIENT_TIMEOUT: /* only from ch_client_expire */
+		break;
+	}
+}
+
+static void on_data(struct ch_worker *w, struct ch_conn *conn, const uint8_t *data, size_t len)
+{
+	struct ch_client_event event;
+	size_t used;
+
+	while (len > 0 && listening(conn)) {
+		enum ch_client_result result =
+			ch_client_feed(&conn->client, data, len, &used, &event);
+
+		data += used;
+		len -= used;
+		if (result == CH_CLIENT_MORE)
+			return;
+		if (result == CH_CLIENT_ERROR) {
+			if (conn->client.reason == CH_REASON_BYTE_BUDGET)
+				ch_count(&w->stats.budget_hits, 1);
+			ch_conn_end(w, conn, CH_EV_FAIL, conn->client.reason, NULL);
+			return;
+		}
+		on_client_event(w, conn, &event);
+	}
+}
+
+/* One record's plaintext: the seam where both record layers meet. */
+static void on_record(struct ch_worker *w, struct ch_conn *conn, uint8_t type, const uint8_t *data,
+		      size_t len)
+{
+	ch_count(&w->stats.records, 1);
+	if (type == CH_RECORD_DATA && !ch_tlsmsg_pending(&conn->tlsmsg)) {
+		on_data(w, conn, data, len);
+		return;
+	}
+	if (!control_allowed(w, conn)) {
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_RECORD_FLOOD, NULL);
+	} else if (type == CH_RECORD_ALERT) {
+		on_alert(w, conn, data, len);
+	} else if (type == CH_RECORD_HANDSHAKE && len > 0) {
+		on_handshake(w, conn, data, len);
+	} else if (type == CH_RECORD_HEARTBEAT) {
+		/* Not advertised, so not negotiated: RFC 6520 section 4 lets us drop it. */
+		ch_count(&w->stats.heartbeats_dropped, 1);
+	} else {
+		conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD, "record type");
+	}
+}
+
+static void on_ciphertext(struct ch_worker *w, struct ch_conn *conn, uint8_t *data, size_t len)
+{
+	struct ch_record_event event;
+	size_t used;
+
+	while (len > 0 && listening(conn)) {
+		enum ch_record_result result =
+			ch_record_open(&conn->record, data, len, &used, &event);
+
+		data += used;
+		len -= used;
+		if (result == CH_RECORD_MORE)
+			return;
+		if (result == CH_RECORD_ERROR) {
+			conn->alert = conn->record.alert;
+			ch_conn_end(w, conn, CH_EV_FAIL, conn->record.reason, NULL);
+			return;
+		}
+		on_record(w, conn, event.type, event.data, event.len);
+	}
+}
+
+static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
+{
+	uint64_t copied = conn->record.copied + conn->client.copied;
+	const struct ch_budget *budget = &w->shared->budget;
+
+	conn->heard_ns = w->now_ns;
+	conn->answered |= conn->ended;
+	ch_count(&w->stats.received_bytes, c->payload_len);
+	if (conn->claimed)
+		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_RECEIVED,
+				  c->payload_len);
+	/* Near the end of the budget the largest holder goes, not whoever asks next. */
+	if (budget->limit != 0 && atomic_load_explicit(&budget->used, memory_order_relaxed) >
+					  budget->limit - budget->limit / 8)
+		ch_worker_shed(w);
+	on_ciphertext(w, conn, c->payload, c->payload_len);
+	ch_count(&w->stats.copied_bytes, conn->record.copied + conn->client.copied - copied);
+}
+
+void ch_session_received(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
+{
+	if (!c->more)
+		conn->receiving = false;
+	if (c->buffered) {
+		on_payload(w, conn, c);
+		w->ring->ops->recycle(w->ring, c->buffer);
+	}
+	if (c->end) {
+		conn->answered |= conn->ended;
+		ch_conn_gone(w, conn, 0);
+		return;
+	}
+	if (c->result < 0 && c->result != -ENOBUFS && c->result != -ECANCELED) {
+		ch_conn_gone(w, conn, c->result);
+		return;
+	}
+	if (c->result == -ENOBUFS)
+		ch_count(&w->stats.recv_nobufs, 1);
+	if (!conn->receiving && (listening(conn) || conn->state == CH_CONN_DRAIN)) {
+		ch_count(&w->stats.recv_rearmed, 1);
+		ch_session_receive(w, conn);
+	}
+}
+
+static bool may_probe(const struct ch_conn *conn)
+{
+	return !conn->probing && !(conn->client.subscribed &&
+				   !(conn->client.hello.capabilities & CH_CAP_INTERLEAVE));
+}
+
+uint64_t ch_session_expiry(const struct ch_worker *w, const struct ch_conn *conn)
+{
+	uint64_t at = ch_client_expiry(&conn->client);
+	uint64_t interval = profile_of(w, conn)->probe_interval_ns;
+
+	if (interval != 0 && may_probe(conn) && conn->heard_ns + interval < at)
+		at = conn->heard_ns + interval;
+	return at;
+}
+
+static void on_timeout(struct ch_worker *w, struct ch_conn *conn, const struct ch_client_event *event)
+{
+	struct ch_job *job = job_of(event->cookie);
+
+	ch_count(&w->stats.rpc_timeouts, 1);
+	if (job != NULL)
+		ch_job_done(job, CH_E_TIMEOUT);
+	else if (event->cookie == COOKIE_PROBE)
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_PROBE_TIMEOUT, NULL);
+	else
+		ch_publish_request_failed(w, conn,
+					  event->cookie == COOKIE_SUBSCRIBE ? "create-subscription"
+									    : "get-config",
+					  "timeout", "no reply in time");
+}
+
+void ch_session_timer(struct ch_worker *w, struct ch_conn *conn)
+{
+	uint64_t interval = profile_of(w, conn)->probe_interval_ns;
+	struct ch_client_event event;
+
+	while (conn->state == CH_CONN_OPEN && ch_client_expire(&conn->client, w->now_ns, &event))
+		on_timeout(w, conn, &event);
+	if (conn->state != CH_CONN_OPEN)
+		return;
+	if (interval != 0 && may_probe(conn) && conn->heard_ns + interval <= w->now_ns) {
+		conn->probing = true;
+		request(w, conn, probe, COOKIE_PROBE);
+	}
+	if (conn->state == CH_CONN_OPEN)
+		ch_conn_arm_timer(w, conn);
+}
+
+void ch_session_fail_requests(struct ch_conn *conn)
+{
+	if (!conn->armed)
+		return;
+	for (int i = 0; i < CH_CLIENT_OUTSTANDING; i++) {
+		struct ch_request *r = &conn->client.requests[i];
+		struct ch_job *job = job_of(r->cookie);
+
+		if (r->id != 0 && r->deadline_ns != UINT64_MAX && job != NULL)
+			ch_job_done(job, CH_E_NOT_CONNECTED);
+		r->cookie = COOKIE_NONE;
+	}
+}
+
+void ch_session_request(struct ch_worker *w, struct ch_conn *conn, struct ch_job *job)
+{
+	struct ch_slice operation = {job->operation, job->len};
+	uint64_t deadline = w->now_ns + job->timeout_ns;
+	int64_t id;
+
+	if (conn->state != CH_CONN_OPEN) {
+		ch_job_done(job, CH_E_NOT_CONNECTED);
+		return;
+	}
+	id = ch_client_request(&conn->client, operation, deadline, true, (uintptr_t)job, &w->plain);
+	if (id < 0) {
+		ch_job_done(job, (int)id);
+		return;
+	}
+	send_plain(w, conn);
+	if (conn->state == CH_CONN_OPEN)
+		ch_conn_arm_timer(w, conn);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *ch_device_state_name(enum ch_device_state state)
+{
+	static const char *const names[] = {
+		[CH_DEVICE_NEVER] = "never",
+		[CH_DEVICE_CONNECTING] = "connecting",
+		[CH_DEVICE_CONNECTED] = "connected",
+		[CH_DEVICE_DISCONNECTED] = "disconnected",
+		[CH_DEVICE_REFUSED] = "refused",
+	};
+
+	return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
+}
+
+uint32_t ch_collector_device_count(const struct ch_collector *c)
+{
+	return ch_devices_count(c->devices);
+}
+
+int ch_collector_find(const struct ch_collector *c, const char *name, uint32_t *index)
+{
+	*index = ch_devices_by_name(c->devices, name);
+	return *index == CH_DEVICE_NONE ? CH_E_UNKNOWN : 0;
+}
+
+static const char *version_name(uint16_t version)
+{
+	if (version == CH_TLS_1_3)
+		return "TLSv1.3";
+	return version == CH_TLS_1_2 ? "TLSv1.2" : "";
+}
+
+static void view_names(const struct ch_collector *c, const struct ch_device *device,
+		       struct ch_device_view *view)
+{
+	const char *manufacturer = "pin";
+
+	if (device->manufacturer != CH_MANUFACTURER_NONE)
+		manufacturer = c->config->manufacturers[device->manufacturer].name;
+	snprintf(view->name, sizeof(view->name), "%s", device->name);
+	snprintf(view->identifier, sizeof(view->identifier), "%s", device->identifier);
+	snprintf(view->manufacturer, sizeof(view->manufacturer), "%s", manufacturer);
+	snprintf(view->profile, sizeof(view->profile), "%s",
+		 c->config->profiles[device->profile].name);
+}
+
+int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_device_view *view)
+{
+	const struct ch_registry *registry = c->shared.registry;
+	struct ch_device_record record;
+
+	if (index >= ch_devices_count(c->devices))
+		return CH_E_UNKNOWN;
+	ch_registry_read(registry, index, &record);
+	*view = (struct ch_device_view){
+		.state = (enum ch_device_state)record.state,
+		.transport = "netconf-tls",
+		.tls_version = version_name(record.version),
+		.cipher = record.cipher != NULL ? record.cipher : "",
+		.record_layer = record.record_layer == 1 ? "user" : "",
+		.since_unix_ns = record.since_unix_ns,
+		.reason = (enum ch_reason)record.reason,
+		.session_id = record.session_id,
+		.capabilities = record.capabilities,
+		.worker = record.worker,
+		.login_us = record.login_us,
+		.sessions = ch_registry_counter(registry, index, CH_DEVICE_SESSIONS),
+		.notifications = ch_registry_counter(registry, index, CH_DEVICE_NOTIFICATIONS),
+		.replies = ch_registry_counter(registry, index, CH_DEVICE_REPLIES),
+		.received_bytes = ch_registry_counter(registry, index, CH_DEVICE_RECEIVED),
+		.sent_bytes = ch_registry_counter(registry, index, CH_DEVICE_SENT),
+	};
+	view_names(c, ch_devices_at(c->devices, index), view);
+	if (record.peer.family != 0)
+		ch_address_format(&record.peer, view->peer);
+	return 0;
+}
+
+static void view_logins(const struct ch_collector *c, struct ch_collector_view *view)
+{
+	struct ch_hist *all = calloc(1, sizeof(*all));
+
+	if (all == NULL)
+		return;
+	for (uint32_t i = 0; i < c->shared.worker_count; i++) {
+		struct ch_worker *w = &c->shared.workers[i];
+
+		pthread_mutex_lock(&w->login_lock);
+		ch_hist_merge(all, &w->login_us);
+		pthread_mutex_unlock(&w->login_lock);
+	}
+	view->login_p50_us = ch_hist_percentile(all, 50);
+	view->login_p99_us = ch_hist_percentile(all, 99);
+	free(all);
+}
+
+void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *view)
+{
+	struct ch_spool_counters spool = {0};
+
+	*view = (struct ch_collector_view){
+		.started_unix_ns = c->started_unix_ns,
+		.threads = c->shared.worker_count,
+		.devices = ch_devices_count(c->devices),
+		.byte_budget = c->shared.budget.limit,
+		.byte_budget_used = atomic_load(&c->shared.budget.used),
+		.max_sessions = c->shared.sessions.limit,
+		.max_handshakes = c->shared.handshakes.limit,
+		.quarantined = ch_quarantine_count(c->shared.quarantine),
+		.record_layer = "user",
+	};
+	if (c->shared.spool != NULL)
+		ch_spool_counters(c->shared.spool, &spool);
+	for (int i = 0; i < CH_SPOOL_STREAMS; i++)
+		view->spool_written[i] = spool.written[i];
+	view->spool_dropped = spool.dropped;
+	view->spool_errors = spool.errors;
+	for (uint32_t i = 0; i < c->shared.worker_count; i++)
+		view->spool_dropped += ch_stat(&c->shared.workers[i].stats.spool_dropped);
+	view_logins(c, view);
+}
+
+void ch_collector_counters(const struct ch_collector *c,
+			   void (*fn)(void *ctx, const char *name, const char *help, bool gauge,
+				      uint64_t value),
+			   void *ctx)
+{
+	enum { COUNTER, GAUGE };
+	char name[64];
+	uint64_t sum;
+
+#define X(field, kind, text)                                                                       \
+	sum = 0;                                                                                   \
+	for (uint32_t i = 0; i < c->shared.worker_count; i++)                                      \
+		sum += ch_stat(&c->shared.workers[i].stats.field);                                 \
+	fn(ctx, #field, text, kind == GAUGE, sum);
+	CH_STATS(X)
+#undef X
+	for (unsigned r = 1; r < CH_REASON_COUNT; r++) {
+		sum = 0;
+		for (uint32_t i = 0; i < c->shared.worker_count; i++)
+			sum += ch_stat(&c->shared.workers[i].stats.reasons[r]);
+		snprintf(name, sizeof(name), "reason.%s", ch_reason_name((enum ch_reason)r));
+		fn(ctx, name, ch_reason_text((enum ch_reason)r), false, sum);
+	}
+}
+
+size_t ch_collector_quarantine(const struct ch_collector *c, size_t first, size_t most,
+			       struct ch_quarantine_view *views)
+{
+	return ch_quarantine_copy(c->shared.quarantine, first, most, views);
+}

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+#include "kernel/sock.h"
+#include "publish.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS 1000000ull
+/* A storm of handshakes must not stretch the latency of live sessions. */
+#define TURN_BUDGET_NS (2 * MS)
+#define COMPLETIONS_PER_TURN 4096
+#define ACCEPT_RETRY_NS (10 * MS)
+#define PACE_NS (10 * MS)
+#define PACE_LEAST 64
+/* Smaller holders are not worth ending for their memory. */
+#define SHED_LEAST_BYTES 65536
+/* After the deadline of a stop: how long cancelled operations may take. */
+#define ABORT_GRACE_NS (1000 * MS)
+
+uint64_t ch_worker_owner(const struct ch_worker *w, const struct ch_conn *conn)
+{
+	return ch_user_data((uint8_t)(w->index + 1), conn->generation, conn->slot);
+}
+
+void ch_job_done(struct ch_job *job, int status)
+{
+	job->fn(job->ctx, NULL, 0, true, status);
+	free(job);
+}
+
+int ch_worker_post(struct ch_worker *w, const struct ch_mail *mail)
+{
+	int result = ch_queue_push(&w->mail, mail);
+
+	if (result < 0)
+		return result;
+	if (result == 1)
+		ch_sock_wake(w->wake_fd);
+	return 0;
+}
+
+void ch_worker_queue_turn(struct ch_worker *w, struct ch_conn *conn)
+{
+	if (conn->queued)
+		return;
+	conn->queued = true;
+	conn->inflight++; /* the queue refers to the slot */
+	conn->next_turn = NULL;
+	*w->turn_tail = conn;
+	w->turn_tail = &conn->next_turn;
+}
+
+void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
+{
+	ch_wheel_cancel(&w->wheel, &conn->timer);
+	ch_login_free(conn->login);
+	if (conn->armed) {
+		ch_record_deinit(&conn->record);
+		ch_client_deinit(&conn->client);
+	}
+	ch_buf_deinit(&conn->sent);
+	ch_buf_deinit(&conn->queue);
+	ch_slab_free(&w->slab, conn->slot);
+	ch_cap_give(&w->shared->sessions);
+}
+
+static void run_handshakes(struct ch_worker *w)
+{
+	uint64_t start = ch_now_ns();
+	struct ch_conn *conn;
+
+	while (w->turn_head != NULL) {
+		conn = w->turn_head;
+		w->turn_head = conn->next_turn;
+		if (w->turn_head == NULL)
+			w->turn_tail = &w->turn_head;
+		conn->queued = false;
+		conn->inflight--;
+		ch_login_turn(w, conn);
+		if (conn->inflight == 0)
+			ch_conn_event(w, conn, CH_EV_QUIET);
+		w->now_ns = ch_now_ns();
+		if (w->now_ns - start >= TURN_BUDGET_NS)
+			break;
+	}
+}
+
+static size_t held_bytes(const struct ch_conn *conn)
+{
+	size_t bytes = conn->sent.cap + conn->queue.cap;
+
+	if (conn->armed)
+		bytes += conn->record.partial.cap + conn->client.partial.cap;
+	else
+		bytes += conn->login->record.cap;
+	return bytes;
+}
+
+void ch_worker_shed(struct ch_worker *w)
+{
+	struct ch_conn *largest = NULL;
+	size_t most = SHED_LEAST_BYTES;
+
+	if (w->shed_ns == w->now_ns)
+		return; /* once a turn is enough: this is a walk over all slots */
+	w->shed_ns = w->now_ns;
+	for (uint32_t slot = 0; slot < w->slab.cap; slot++) {
+		struct ch_conn *conn = ch_slab_at(&w->slab, slot);
+
+		if (conn != NULL && !conn->ended && held_bytes(conn) > most) {
+			most = held_bytes(conn);
+			largest = conn;
+		}
+	}
+	if (largest == NULL)
+		return;
+	ch_count(&w->stats.budget_hits, 1);
+	ch_conn_end(w, largest, CH_EV_ABORT, CH_REASON_BYTE_BUDGET, "largest holder");
+}
+
+/* The session an owner word names, if it still lives here. */
+static struct ch_conn *conn_of_owner(struct ch_worker *w, uint64_t owner)
+{
+	if (owner == CH_OWNER_NONE || ch_user_data_op(owner) != w->index + 1)
+		return NULL;
+	return ch_slab_get(&w->slab, ch_user_data_slot(owner), ch_user_data_generation(owner));
+}
+
+static void stop_begin(struct ch_worker *w)
+{
+	if (w->stopping)
+		return;
+	w->stopping = true;
+	w->stop_started_ns = w->now_ns;
+	w->pace_ns = w->now_ns;
+	for (size_t i = 0; i < w->listener_count; i++) {
+		if (w->listeners[i].accepting &&
+		    w->ring->ops->cancel(w->ring, ch_user_data(CH_OP_ACCEPT, 0, (uint32_t)i),
+					 ch_user_data(CH_OP_CANCEL_ACCEPT, 0, (uint32_t)i)) == 0)
+			continue;
+		ch_sock_close(w->listeners[i].fd);
+		w->listeners[i].fd = -1;
+	}
+}
+
+static void on_mail(struct ch_worker *w, const struct ch_mail *mail)
+{
+	struct ch_conn *conn = conn_of_owner(w, mail->owner);
+
+	switch (mail->kind) {
+	case CH_MAIL_REQUEST:
+		if (conn == NULL)
+			ch_job_done(mail->job, CH_E_NOT_CONNECTED);
+		else
+			ch_session_request(w, conn, mail->job);
+		break;
+	case CH_MAIL_KILL:
+		if (conn != NULL)
+			ch_conn_end(w, conn, CH_EV_LOCAL_END, CH_REASON_KILLED, NULL);
+		break;
+	case CH_MAIL_SUPERSEDED:
+		if (conn != NULL)
+			ch_conn_end(w, conn, CH_EV_LOCAL_END, CH_REASON_SUPERSEDED, NULL);
+		break;
+	case CH_MAIL_STOP:
+		stop_begin(w);
+		break;
+	}
+}
+
+static void accept_arm(struct ch_worker *w, size_t i)
+{
+	struct ch_listener *l = &w->listeners[i];
+	int err = w->ring->ops->accept(w->ring, l->fd, ch_user_data(CH_OP_ACCEPT, 0, (uint32_t)i));
+
+	l->accepting = err == 0;
+	l->retry_ns = err == 0 ? 0 : w->now_ns + ACCEPT_RETRY_NS;
+}
+
+static void on_accept(struct ch_worker *w, size_t i, const struct ch_completion *c)
+{
+	struct ch_listener *l = &w->listeners[i];
+
+	if (c->result >= 0)
+		ch_login_accept(w, c->result);
+	else if (c->result != -ECANCELED)
+		ch_count(&w->stats.accept_errors, 1);
+	if (c->more)
+		return;
+	l->accepting = false;
+	if (w->stopping) {
+		if (l->fd >= 0)
+			ch_sock_close(l->fd);
+		l->fd = -1;
+		return;
+	}
+	ch_count(&w->stats.accept_rearmed, 1);
+	if (c->result == -EMFILE || c->result == -ENFILE || c->result == -ENOBUFS ||
+	    c->result == -ENOMEM)
+		l->retry_ns = w->now_ns + ACCEPT_RETRY_NS; /* hot retries would burn the core */
+	else
+		accept_arm(w, i);
+}
+
+static void on_conn(struct ch_worker *w, const struct ch_completion *c)
+{
+	uint32_t slot = ch_user_data_slot(c->user_data);
+	uint32_t generation = ch_user_data_generation(c->user_data);
+	enum ch_worker_op op = (enum ch_worker_op)ch_user_data_op(c->user_data);
+	struct ch_conn *conn = ch_slab_get(&w->slab, slot, generation);
+
+	if (conn == NULL) {
+		ch_count(&w->stats.stale_completions, 1);
+		if (c->buffered)
+			w->ring->ops->recycle(w->ring, c->buffer);
+		return;
+	}
+	if (!c->more)
+		conn->inflight--;
+	switch (op) {
+	case CH_OP_HEADER:
+	case CH_OP_BODY:
+	case CH_OP_DISCARD:
+		ch_login_received(w, conn, op, c);
+		break;
+	case CH_OP_SEND:
+		ch_conn_sent(w, conn, c);
+		break;
+	case CH_OP_RECV:
+		ch_session_received(w, conn, c);
+		break;
+	case CH_OP_CLOSE:
+		ch_worker_release(w, conn);
+		return;
+	case CH_OP_CANCEL: /* what it cancelled completes by itself */
+	case CH_OP_ACCEPT: /* not of a connection: see on_completion */
+	case CH_OP_WAKE:
+	case CH_OP_CANCEL_ACCEPT:
+		break;
+	}
+	if (ch_slab_get(&w->slab, slot, generation) != NULL && conn->inflight == 0)
+		ch_conn_event(w, conn, CH_EV_QUIET);
+}
+
+static int wake_arm(struct ch_worker *w)
+{
+	return w->ring->ops->wake(w->ring, w->wake_fd, ch_user_data(CH_OP_WAKE, 0, 0));
+}
+
+static void on_completion(void *ctx, const struct ch_completion *c)
+{
+	struct ch_worker *w = ctx;
+
+	switch (ch_user_data_op(c->user_data)) {
+	case CH_OP_ACCEPT:
+		on_accept(w, ch_user_data_slot(c->user_data), c);
+		break;
+	case CH_OP_WAKE: /* the mail is read at the end of the turn */
+		if (wake_arm(w) != 0)
+			ch_log(&w->shared->log, CH_LOG_ERROR, "event=wake-lost worker=%u", w->index);
+		break;
+	case CH_OP_CANCEL_ACCEPT:
+		break;
+	default:
+		on_conn(w, c);
+		break;
+	}
+}
+
+static void on_timer(struct ch_timer *timer, void *ctx)
+{
+	/* The timer is the first member of its connection. */
+	ch_conn_timer(ctx, (struct ch_conn *)timer);
+}
+
+_Static_assert(offsetof(struct ch_conn, timer) == 0, "on_timer casts");
+
+static void abort_all(struct ch_worker *w)
+{
+	if (w->aborted)
+		return;
+	w->aborted = true;
+	for (uint32_t slot = 0; slot < w->slab.cap; slot++) {
+		struct ch_conn *conn = ch_slab_at(&w->slab, slot);
+
+		if (conn != NULL)
+			ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_SHUTDOWN, NULL);
+	}
+}
+
+/* Ends sessions group by group, so that a stop does not make one burst of the whole fleet. */
+static void stop_pace(struct ch_worker *w)
+{
+	uint64_t budget_ns = w->shared->config->shutdown_timeout_ns;
+	uint32_t group;
+
+	if (w->shared->aborting || w->now_ns - w->stop_started_ns >= budget_ns) {
+		abort_all(w);
+		return;
+	}
+	if (w->now_ns < w->pace_ns)
+		return;
+	w->pace_ns = w->now_ns + PACE_NS;
+	/* All are told within half of the time; the other half is theirs to answer. */
+	group = (uint32_t)((uint64_t)w->slab.cap * PACE_NS / (budget_ns / 2 + 1));
+	if (group < PACE_LEAST)
+		group = PACE_LEAST;
+	while (group > 0 && w->stop_cursor < w->slab.cap) {
+		struct ch_conn *conn = ch_slab_at(&w->slab, w->stop_cursor++);
+
+		if (conn == NULL)
+			continue;
+		group--;
+		ch_conn_end(w, conn, CH_EV_LOCAL_END, CH_REASON_SHUTDOWN, NULL);
+	}
+}
+
+static bool finished(const struct ch_worker *w)
+{
+	if (!w->stopping)
+		return false;
+	for (size_t i = 0; i < w->listener_count; i++) {
+		if (w->listeners[i].accepting)
+			return false;
+	}
+	if (w->slab.used == 0)
+		return true;
+	return w->aborted && w->now_ns - w->stop_started_ns >=
+				     w->shared->config->shutdown_timeout_ns + ABORT_GRACE_NS;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
+{
+	uint64_t at = earlier(ch_wheel_next(&w->wheel), ch_publish_due(w));
+
+	if (w->turn_head != NULL)
+		return 0;
+	for (size_t i = 0; i < w->listener_count; i++) {
+		if (w->listeners[i].retry_ns != 0)
+			at = earlier(at, w->listeners[i].retry_ns);
+	}
+	if (w->stopping)
+		at = earlier(at, w->pace_ns);
+	if (at <= w->now_ns)
+		return 0;
+	return earlier(at - w->now_ns, most);
+}
+
+static void read_clock(struct ch_worker *w)
+{
+	w->now_ns = ch_now_ns();
+	w->unix_ns = ch_unix_ns();
+}
+
+static void read_mail(struct ch_worker *w)
+{
+	struct ch_mail mail;
+
+	while (ch_queue_pop(&w->mail, &mail))
+		on_mail(w, &mail);
+}
+
+bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
+{
+	int result;
+
+	read_clock(w);
+	result = w->ring->ops->run(w->ring, wait_ns(w, most_wait_ns), COMPLETIONS_PER_TURN,
+				   on_completion, w);
+	if (result < 0)
+		ch_log(&w->shared->log, CH_LOG_ERROR, "event=ring-error worker=%u err=%s", w->index,
+		       ch_error_text(result));
+	read_clock(w);
+	ch_wheel_expire(&w->wheel, w->now_ns, on_timer, w);
+	read_mail(w);
+	for (size_t i = 0; i < w->listener_count; i++) {
+		if (w->listeners[i].retry_ns != 0 && w->listeners[i].retry_ns <= w->now_ns &&
+		    !w->stopping)
+			accept_arm(w, i);
+	}
+	run_handshakes(w);
+	if (w->stopping)
+		stop_pace(w);
+	ch_publish_flush(w, false);
+	if (w->ring->counters.cq_overflows != w->seen_overflows) {
+		ch_count(&w->stats.cq_overflows,
+			 w->ring->counters.cq_overflows - w->seen_overflows);
+		w->seen_overflows = w->ring->counters.cq_overflows;
+	}
+	return !finished(w);
+}
+
+static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, struct ch_match *match)
+{
+	const struct ch_worker *w = ctx;
+	const struct ch_devices *devices = w->shared->devices;
+	bool pin = identity->manufacturer == CH_MANUFACTURER_NONE;
+	const struct ch_device *device;
+	uint32_t index = pin ? ch_devices_by_pin(devices, identity->spki_sha256)
+			     : ch_devices_by_identifier(devices, identity->manufacturer,
+							identity->identifier);
+
+	*match = (struct ch_match){.device = index};
+	if (index == CH_DEVICE_NONE) {
+		if (pin)
+			return CH_REASON_UNKNOWN_DEVICE;
+		if (ch_devices_identifier_known(devices, identity->identifier))
+			return CH_REASON_WRONG_MANUFACTURER;
+		if (w->shared->config->unknown == CH_UNKNOWN_REJECT)
+			return CH_REASON_UNKNOWN_DEVICE;
+		match->refuse = CH_REASON_UNKNOWN_DEVICE;
+		return CH_REASON_NONE;
+	}
+	device = ch_devices_at(devices, index);
+	if (device->credential != CH_DEVICE_NONE)
+		match->credential = w->credentials[device->credential];
+	return CH_REASON_NONE;
+}
+
+static int load_trust(struct ch_worker *w, struct ch_buf *error)
+{
+	const struct ch_config *config = w->shared->config;
+	struct ch_tls_client_options options = {.lookup = lookup, .lookup_ctx = w};
+	char text[CH_ERROR_TEXT] = "";
+	int err = ch_trust_new(&w->trust);
+
+	for (size_t i = 0; err == 0 && i < config->manufacturer_count; i++)
+		err = ch_trust_add(w->trust, config->manufacturers[i].name,
+				   config->manufacturers[i].ca, config->manufacturers[i].identifier,
+				   text);
+	if (err == 0 && config->credential_count > 0) {
+		w->credentials = calloc(config->credential_count, sizeof(*w->credentials));
+		err = w->credentials == NULL ? -ENOMEM : 0;
+	}
+	for (size_t i = 0; err == 0 && i < config->credential_count; i++)
+		err = ch_credential_load(config->credentials[i].tls_cert,
+					 config->credentials[i].tls_key, &w->credentials[i], text);
+	options.trust = w->trust;
+	if (err == 0)
+		err = ch_tls_client_new(&options, &w->tls);
+	if (err == 0)
+		err = ch_record_engine_new(&w->engine);
+	if (err != 0 && text[0] != '\0' && ch_buf_printf(error, "%s\n", text) != 0)
+		return -ENOMEM;
+	return err;
+}
+
+static int open_listeners(struct ch_worker *w, struct ch_buf *error)
+{
+	const struct ch_config *config = w->shared->config;
+	struct ch_sock_liveness liveness = {
+		.keepalive_idle_s = (uint32_t)config->keepalive_idle_s,
+		.keepalive_interval_s = (uint32_t)config->keepalive_interval_s,
+		.keepalive_count = (uint32_t)config->keepalive_count,
+		.user_timeout_ms = (uint32_t)config->user_timeout_ms,
+	};
+	char text[CH_ADDRESS_TEXT];
+
+	w->listeners = calloc(config->listener_count, sizeof(*w->listeners));
+	if (w->listeners == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct ch_config_listener *from = &config->listeners[i];
+		struct ch_listener *l = &w->listeners[w->listener_count];
+		int err = ch_sock_listen(&from->address, &liveness, (int)config->backlog, &l->fd);
+
+		if (err != 0 && from->optional)
+			continue; /* the collector warned once for all workers */
+		if (err != 0) {
+			ch_address_format(&from->address, text);
+			if (ch_buf_printf(error, "cannot listen on %s: %s\n", text,
+					  ch_error_text(err)) != 0)
+				return -ENOMEM;
+			return err;
+		}
+		w->listener_count++;
+	}
+	return 0;
+}
+
+int ch_worker_init(struct ch_worker *w, struct ch_shared *shared, uint32_t index,
+		   struct ch_buf *error)
+{
+	int err;
+
+	w->shared = shared;
+	w->index = index;
+	w->turn_tail = &w->turn_head;
+	w->wake_fd = -1;
+	pthread_mutex_init(&w->login_lock, NULL);
+	read_clock(w);
+	ch_wheel_init(&w->wheel, w->now_ns);
+	err = ch_slab_init(&w->slab, shared->slots, sizeof(struct ch_conn));
+	if (err == 0)
+		err = ch_queue_init(&w->mail, shared->slots, sizeof(struct ch_mail));
+	if (err == 0) {
+		w->wake_fd = ch_sock_eventfd();
+		err = w->wake_fd < 0 ? w->wake_fd : 0;
+	}
+	if (err == 0)
+		err = load_trust(w, error);
+	if (err == 0)
+		err = open_listeners(w, error);
+	return err;
+}
+
+void ch_worker_deinit(struct ch_worker *w)
+{
+	struct ch_mail mail;
+
+	if (w->shared == NULL)
+		return;
+	if (w->mail.cells != NULL) {
+		while (ch_queue_pop(&w->mail, &mail)) {
+			if (mail.kind == CH_MAIL_REQUEST)
+				ch_job_done(mail.job, CH_E_NOT_CONNECTED);
+		}
+	}
+	for (size_t i = 0; i < w->listener_count; i++) {
+		if (w->listeners[i].fd >= 0)
+			ch_sock_close(w->listeners[i].fd);
+	}
+	free(w->listeners);
+	if (w->ring != NULL)
+		w->ring->ops->free(w->ring);
+	for (uint32_t slot = 0; slot < w->slab.cap; slot++) {
+		struct ch_conn *conn = ch_slab_at(&w->slab, slot);
+
+		if (conn != NULL)
+			ch_worker_release(w, conn);
+	}
+	ch_slab_deinit(&w->slab);
+	ch_queue_deinit(&w->mail);
+	if (w->wake_fd >= 0)
+		ch_sock_close(w->wake_fd);
+	ch_record_engine_free(w->engine);
+	ch_tls_context_free(w->tls);
+	for (size_t i = 0; w->credentials != NULL && i < w->shared->config->credential_count; i++)
+		ch_credential_free(w->credentials[i]);
+	free(w->credentials);
+	ch_trust_free(w->trust);
+	ch_buf_wipe(&w->plain);
+	ch_buf_deinit(&w->line);
+	ch_spool_batch_deinit(&w->batch);
+	pthread_mutex_destroy(&w->login_lock);
+}
+
+int ch_worker_begin(struct ch_worker *w, struct ch_ring *ring)
+{
+	int err;
+
+	w->ring = ring;
+	read_clock(w);
+	err = wake_arm(w);
+	for (size_t i = 0; err == 0 && i < w->listener_count; i++) {
+		accept_arm(w, i);
+		if (!w->listeners[i].accepting)
+			err = -EIO;
+	}
+	return err;
+}

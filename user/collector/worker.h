@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One thread = one ring: own listeners, slab, timer wheel, counters and spool batch; nothing shared
+ * on the packet path. Others reach it by mail. A turn of the loop: completions, timers, mail, a
+ * small budget of handshake steps, the spool batch.
+ */
+#include "admission.h"
+#include "conn.h"
+#include "devices.h"
+#include "quarantine.h"
+#include "registry.h"
+#include "spool.h"
+#include "user/core/hist.h"
+#include "user/core/queue.h"
+#include "user/core/slab.h"
+#include "user/core/stats.h"
+
+#include <pthread.h>
+
+/** `op` of user_data. */
+enum ch_worker_op {
+	CH_OP_ACCEPT, /**< slot = listener */
+	CH_OP_WAKE,
+	CH_OP_CANCEL_ACCEPT,
+	CH_OP_HEADER,
+	CH_OP_BODY,
+	CH_OP_DISCARD,
+	CH_OP_SEND,
+	CH_OP_RECV,
+	CH_OP_CANCEL,
+	CH_OP_CLOSE,
+};
+
+/** An application's request on its way; freed by whoever calls @fn with done. */
+struct ch_job {
+	ch_reply_fn fn;
+	void *ctx;
+	uint64_t timeout_ns;
+	uint32_t device;
+	size_t len;
+	uint8_t operation[];
+};
+
+/** Calls fn(done, status) and frees. */
+void ch_job_done(struct ch_job *job, int status);
+
+enum ch_mail_kind { CH_MAIL_REQUEST, CH_MAIL_KILL, CH_MAIL_SUPERSEDED, CH_MAIL_STOP };
+
+struct ch_mail {
+	enum ch_mail_kind kind;
+	uint32_t device;
+	uint64_t owner;	    /**< owner word of the session it is for */
+	struct ch_job *job; /**< REQUEST */
+};
+
+/** What all workers read and few words they share. Outlives them. */
+struct ch_shared {
+	const struct ch_config *config;
+	const struct ch_devices *devices;
+	struct ch_registry *registry;
+	struct ch_quarantine *quarantine;
+	struct ch_spool *spool; /**< NULL = none */
+	struct ch_log log;
+	struct ch_budget budget;
+	struct ch_cap sessions;
+	struct ch_cap handshakes;
+	struct ch_client_limits client_limits;
+	struct ch_worker *workers;
+	uint32_t worker_count;
+	uint32_t slots; /**< per worker */
+	_Atomic bool aborting;
+};
+
+struct ch_listener {
+	int fd; /**< -1 = closed */
+	bool accepting;
+	uint64_t retry_ns; /**< when to arm the accept again after an error; 0 = not waiting */
+};
+
+struct ch_worker {
+	struct ch_shared *shared;
+	uint32_t index;
+	pthread_t thread;
+
+	struct ch_ring *ring;
+	struct ch_slab slab;
+	struct ch_wheel wheel;
+	struct ch_queue mail;
+	int wake_fd;
+	uint64_t now_ns; /**< of this turn */
+	uint64_t unix_ns;
+	uint64_t seen_overflows; /**< of the ring's counter */
+	uint64_t shed_ns;	 /**< turn in which memory was last shed */
+
+	struct ch_listener *listeners;
+	size_t listener_count;
+
+	struct ch_conn *turn_head; /**< handshake steps that are due */
+	struct ch_conn **turn_tail;
+
+	struct ch_trust *trust;
+	struct ch_tls_context *tls;
+	struct ch_credential **credentials;
+	struct ch_record_engine *engine;
+
+	struct ch_buf plain; /**< scratch: NETCONF output before it is sealed */
+	struct ch_buf line;  /**< scratch: one spool line */
+	struct ch_spool_batch batch;
+	uint64_t batch_since_ns; /**< first line of the batch; 0 = empty */
+	uint64_t sequence;	 /**< of the next line */
+
+	const char *detail; /**< of the end that is being published; NULL = none */
+	struct ch_log_limit log_limit;
+	struct ch_stats stats;
+	pthread_mutex_t login_lock; /**< login_us is read by the control thread */
+	struct ch_hist login_us;
+
+	bool running; /**< the thread was started and must be joined */
+	bool stopping;
+	bool aborted;		   /**< every connection was told to end at once */
+	uint32_t stop_cursor;	   /**< slots already told to end */
+	uint64_t stop_started_ns;
+	uint64_t pace_ns;	   /**< when the next group is told */
+};
+
+/**
+ * What a worker prepares before its thread exists: listeners (open from here on), slab, trust and
+ * credentials of its own. @return 0 or an error with a sentence in @error
+ */
+CH_NODISCARD int ch_worker_init(struct ch_worker *worker, struct ch_shared *shared, uint32_t index,
+				struct ch_buf *error);
+void ch_worker_deinit(struct ch_worker *worker);
+
+/** Takes a ring (real or a test's; the worker frees it) and arms wake-up and accepts. The thread's own. @return 0 or an error. */
+CH_NODISCARD int ch_worker_begin(struct ch_worker *worker, struct ch_ring *ring);
+
+/** One turn of the loop: waits at most @most_wait_ns. @return false: stopped, and everything is gone. */
+bool ch_worker_turn(struct ch_worker *worker, uint64_t most_wait_ns);
+
+/** Sends mail and wakes the worker. Any thread. @return 0 or CH_E_FULL. */
+CH_NODISCARD int ch_worker_post(struct ch_worker *worker, const struct ch_mail *mail);
+
+/** Queues a handshake step. */
+void ch_worker_queue_turn(struct ch_worker *worker, struct ch_conn *conn);
+
+/** The owner word of a session. */
+uint64_t ch_worker_owner(const struct ch_worker *worker, const struct ch_conn *conn);
+
+/** Frees the slot of a closed connection. */
+void ch_worker_release(struct ch_worker *worker, struct ch_conn *conn);
+
+/** Ends the connection that makes us hold the most bytes, if it holds a fair lot. */
+void ch_worker_shed(struct ch_worker *worker);
+
+static inline uint64_t ch_worker_user_data(const struct ch_conn *conn, enum ch_worker_op op)
+{
+	return ch_user_data((uint8_t)op, conn->generation, conn->slot);
+}
