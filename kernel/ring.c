@@ -347,6 +347,24 @@ static size_t buffer_bytes(const struct uring *u)
 	return (size_t)u->buffer_count * BUFFER_STRIDE;
 }
 
+/**
+ * Leaving a ring cancels in the background. Here it is done before: nothing may write into memory
+ * that is gone, and the sockets are let go of at once. A cancelled operation completes in deferred
+ * work, of which the kernel does a bounded batch per entry.
+ */
+static void cancel_all(struct io_uring *ring)
+{
+	struct io_uring_sync_cancel_reg all = {
+		.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+		.timeout = {.tv_sec = 1, .tv_nsec = 0},
+	};
+
+	(void)io_uring_register_sync_cancel(ring, &all);
+	do {
+		io_uring_cq_advance(ring, io_uring_cq_ready(ring));
+	} while (io_uring_get_events(ring) >= 0 && io_uring_cq_ready(ring) > 0);
+}
+
 static void op_free(struct ch_ring *base)
 {
 	struct uring *u;
@@ -355,13 +373,7 @@ static void op_free(struct ch_ring *base)
 		return;
 	u = uring_of(base);
 	if (u->ring_made) {
-		/* Leaving a ring cancels in the background; nothing may write into memory that is gone. */
-		struct io_uring_sync_cancel_reg all = {
-			.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
-			.timeout = {.tv_sec = 1, .tv_nsec = 0},
-		};
-
-		(void)io_uring_register_sync_cancel(&u->ring, &all);
+		cancel_all(&u->ring);
 		io_uring_queue_exit(&u->ring);
 	}
 	if (u->buffer_ring != NULL)
