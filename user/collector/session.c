@@ -264,7 +264,7 @@ static void on_handshake(struct ch_worker *w, struct ch_conn *conn, const uint8_
 	size_t used;
 	bool requested;
 
-	while (len > 0 && listening(conn)) {
+	while (listening(conn)) {
 		enum ch_tlsmsg_result result =
 			ch_tlsmsg_feed(&conn->tlsmsg, data, len, &used, &requested);
 
@@ -360,7 +360,7 @@ static void on_data(struct ch_worker *w, struct ch_conn *conn, const uint8_t *da
 	struct ch_client_event event;
 	size_t used;
 
-	while (len > 0 && listening(conn)) {
+	while (listening(conn)) {
 		enum ch_client_result result =
 			ch_client_feed(&conn->client, data, len, &used, &event);
 
@@ -407,7 +407,7 @@ static void on_ciphertext(struct ch_worker *w, struct ch_conn *conn, uint8_t *da
 	struct ch_record_event event;
 	size_t used;
 
-	while (len > 0 && listening(conn)) {
+	while (listening(conn)) {
 		enum ch_record_result result =
 			ch_record_open(&conn->record, data, len, &used, &event);
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* links: collector core */
+#include "user/collector/quarantine.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct ch_identity identity(int n)
+{
+	struct ch_identity id = {.manufacturer = 0};
+
+	snprintf(id.identifier, sizeof(id.identifier), "serial-%d", n);
+	memset(id.cert_sha256, n, sizeof(id.cert_sha256));
+	return id;
+}
+
+static const struct ch_address peer = {.ip = {127, 0, 0, 9}, .port = 4000, .family = 4};
+
+Test(quarantine, keeps_one_record_per_certificate)
+{
+	struct ch_quarantine_view view[4];
+	struct ch_identity id = identity(1);
+	struct ch_quarantine *q;
+
+	cr_assert_eq(ch_quarantine_new(8, &q), 0);
+	cr_assert(ch_quarantine_note(q, &id, "acme", &peer, 100));
+	cr_assert(!ch_quarantine_note(q, &id, "acme", &peer, 250));
+	cr_assert_eq(ch_quarantine_count(q), 1);
+	cr_assert_eq(ch_quarantine_copy(q, 0, 4, view), 1);
+	cr_assert_eq(view[0].count, 2);
+	cr_assert_eq(view[0].first_unix_ns, 100);
+	cr_assert_eq(view[0].last_unix_ns, 250);
+	cr_assert_str_eq(view[0].identifier, "serial-1");
+	cr_assert_str_eq(view[0].manufacturer, "acme");
+	cr_assert_str_eq(view[0].peer, "127.0.0.9:4000");
+	ch_quarantine_free(q);
+}
+
+Test(quarantine, full_table_forgets_the_one_seen_longest_ago)
+{
+	struct ch_quarantine_view view[4];
+	struct ch_quarantine *q;
+	struct ch_identity id;
+
+	cr_assert_eq(ch_quarantine_new(3, &q), 0);
+	for (int i = 1; i <= 3; i++) {
+		id = identity(i);
+		ch_quarantine_note(q, &id, "acme", &peer, (uint64_t)i);
+	}
+	id = identity(1); /* seen again: now 2 is the oldest */
+	ch_quarantine_note(q, &id, "acme", &peer, 4);
+	id = identity(9);
+	cr_assert(ch_quarantine_note(q, &id, "acme", &peer, 5));
+	cr_assert_eq(ch_quarantine_copy(q, 0, 4, view), 3);
+	cr_assert_str_eq(view[0].identifier, "serial-3");
+	cr_assert_str_eq(view[1].identifier, "serial-1");
+	cr_assert_str_eq(view[2].identifier, "serial-9");
+	cr_assert_eq(view[2].count, 1);
+	ch_quarantine_free(q);
+}
+
+Test(quarantine, copies_in_pages)
+{
+	struct ch_quarantine_view view[2];
+	struct ch_quarantine *q;
+
+	cr_assert_eq(ch_quarantine_new(8, &q), 0);
+	for (int i = 1; i <= 5; i++) {
+		struct ch_identity id = identity(i);
+
+		ch_quarantine_note(q, &id, "acme", &peer, (uint64_t)i);
+	}
+	cr_assert_eq(ch_quarantine_copy(q, 4, 2, view), 1);
+	cr_assert_str_eq(view[0].identifier, "serial-5");
+	cr_assert_eq(ch_quarantine_copy(q, 5, 2, view), 0);
+	ch_quarantine_free(q);
+}
+
+Test(quarantine, table_of_zero_keeps_nothing)
+{
+	struct ch_identity id = identity(1);
+	struct ch_quarantine *q;
+
+	cr_assert_eq(ch_quarantine_new(0, &q), 0);
+	cr_assert(!ch_quarantine_note(q, &id, "acme", &peer, 1));
+	cr_assert_eq(ch_quarantine_count(q), 0);
+	ch_quarantine_free(q);
+}
