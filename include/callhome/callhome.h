@@ -146,5 +146,11 @@ CH_NODISCARD int ch_collector_rpc(struct ch_collector *collector, const char *de
 /** Ends the session of a device (it may call again). @return 0, CH_E_UNKNOWN, CH_E_NOT_CONNECTED, CH_E_FULL. Any thread. */
 CH_NODISCARD int ch_collector_kill(struct ch_collector *collector, const char *device);
 
+/** Path of the control socket in the configuration. Lives as long as @collector. */
+const char *ch_collector_control_socket(const struct ch_collector *collector);
+
+/** Writes the addresses that are listened on now, with commas between; cut at @size. "" before start. */
+void ch_collector_listening(const struct ch_collector *collector, char *text, size_t size);
+
 /** "callhome 0.1.0". */
 const char *ch_version(void);
