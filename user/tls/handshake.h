@@ -54,7 +54,7 @@ struct ch_handshake;
 
 /** A client's handshake. @return 0 or -ENOMEM. */
 CH_NODISCARD int ch_handshake_client(struct ch_tls_context *context, struct ch_handshake **handshake);
-/** A server's handshake that presents @credential. @return 0 or -ENOMEM. */
+/** A server's handshake that presents @credential. @return 0, -ENOMEM or CH_E_CRYPTO (not usable). */
 CH_NODISCARD int ch_handshake_server(struct ch_tls_context *context,
 				     const struct ch_credential *credential,
 				     struct ch_handshake **handshake);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a handshake failed: OpenSSL's errors and the device's alerts as reasons of the one table. */
+#include "context.h"
+
+#include <openssl/err.h>
+#include <stdio.h>
+
+static const char *alert_name(int code)
+{
+	static const char *const names[256] = {
+		[0] = "close_notify",
+		[10] = "unexpected_message",
+		[20] = "bad_record_mac",
+		[22] = "record_overflow",
+		[40] = "handshake_failure",
+		[42] = "bad_certificate",
+		[43] = "unsupported_certificate",
+		[44] = "certificate_revoked",
+		[45] = "certificate_expired",
+		[46] = "certificate_unknown",
+		[47] = "illegal_parameter",
+		[48] = "unknown_ca",
+		[49] = "access_denied",
+		[50] = "decode_error",
+		[51] = "decrypt_error",
+		[70] = "protocol_version",
+		[71] = "insufficient_security",
+		[80] = "internal_error",
+		[86] = "inappropriate_fallback",
+		[90] = "user_canceled",
+		[100] = "no_renegotiation",
+		[109] = "missing_extension",
+		[110] = "unsupported_extension",
+		[112] = "unrecognized_name",
+		[113] = "bad_certificate_status_response",
+		[115] = "unknown_psk_identity",
+		[116] = "certificate_required",
+		[120] = "no_application_protocol",
+	};
+
+	return code >= 0 && code < 256 && names[code] != NULL ? names[code] : "unknown";
+}
+
+static bool refuses_certificate(int alert)
+{
+	return (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
+	       alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_ACCESS_DENIED ||
+	       alert == SSL_AD_CERTIFICATE_REQUIRED;
+}
+
+/* Our ClientHello is out and no ServerHello was accepted. */
+static bool before_server_hello(const SSL *ssl)
+{
+	OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+
+	return state == TLS_ST_CW_CLNT_HELLO || state == TLS_ST_CR_SRVR_HELLO;
+}
+
+static bool in_certificate(const SSL *ssl)
+{
+	OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+
+	return state == TLS_ST_CR_CERT || state == TLS_ST_SR_CERT;
+}
+
+static enum ch_reason reason_of_alert(const struct ch_handshake *handshake, int alert)
+{
+	if (alert == SSL_AD_PROTOCOL_VERSION)
+		return CH_REASON_TLS_VERSION;
+	if (before_server_hello(handshake->ssl) &&
+	    (alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_INSUFFICIENT_SECURITY))
+		return CH_REASON_TLS_CIPHER;
+	if (handshake->presented && refuses_certificate(alert))
+		return CH_REASON_CLIENT_CERT_REFUSED;
+	return CH_REASON_TLS_ALERT;
+}
+
+/* @code: a reason of OpenSSL's SSL library */
+static enum ch_reason reason_of_error(const SSL *ssl, int code)
+{
+	switch (code) {
+	case SSL_R_UNSUPPORTED_PROTOCOL:
+	case SSL_R_WRONG_SSL_VERSION:
+	case SSL_R_VERSION_TOO_LOW:
+		return CH_REASON_TLS_VERSION;
+	case SSL_R_WRONG_VERSION_NUMBER:
+		return before_server_hello(ssl) ? CH_REASON_TLS_VERSION : CH_REASON_TLS_PROTOCOL;
+	case SSL_R_WRONG_CIPHER_RETURNED:
+	case SSL_R_UNKNOWN_CIPHER_RETURNED:
+	case SSL_R_NO_SHARED_CIPHER:
+		return CH_REASON_TLS_CIPHER;
+	case SSL_R_BAD_SIGNATURE:
+		return CH_REASON_NO_POSSESSION;
+	case SSL_R_CERTIFICATE_VERIFY_FAILED:
+		return ch_verify_reason((int)SSL_get_verify_result(ssl));
+	case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+		return in_certificate(ssl) ? CH_REASON_CHAIN_LIMIT : CH_REASON_TLS_PROTOCOL;
+	case ERR_R_ASN1_LIB:
+		return in_certificate(ssl) ? CH_REASON_BAD_CERT : CH_REASON_TLS_PROTOCOL;
+	case ERR_R_MALLOC_FAILURE:
+		return CH_REASON_INTERNAL;
+	default:
+		return CH_REASON_TLS_PROTOCOL;
+	}
+}
+
+void ch_handshake_explain(struct ch_handshake *handshake, int ssl_error)
+{
+	unsigned long error = ERR_peek_last_error();
+	const char *text = ERR_reason_error_string(error);
+	int code = ERR_GET_REASON(error);
+	int alert = code - SSL_AD_REASON_OFFSET;
+
+	if (handshake->reason != CH_REASON_NONE) {
+		ERR_clear_error();
+		return;
+	}
+	if (ssl_error == SSL_ERROR_ZERO_RETURN) {
+		handshake->reason = CH_REASON_CLOSED_IN_HANDSHAKE;
+		snprintf(handshake->detail, sizeof(handshake->detail), "alert close_notify");
+	} else if (ERR_GET_LIB(error) == ERR_LIB_SSL && alert >= 0 && alert < 256) {
+		handshake->reason = reason_of_alert(handshake, alert);
+		snprintf(handshake->detail, sizeof(handshake->detail), "alert %s", alert_name(alert));
+	} else {
+		handshake->reason = reason_of_error(handshake->ssl, code);
+		snprintf(handshake->detail, sizeof(handshake->detail), "%.150s",
+			 text != NULL ? text : "");
+	}
+	ERR_clear_error();
+}
