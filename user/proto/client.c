@@ -8,7 +8,11 @@
 
 #define NOTIFICATION_NS "urn:ietf:params:xml:ns:netconf:notification:1.0"
 
-/** A start tag that is longer is not looked for any more until the message is whole. */
+/**
+ * An unfinished start tag is looked at again with every fragment while it is this small, later when
+ * it has doubled (so that the cost stays linear), and beyond the second only in the whole message.
+ */
+#define HEAD_SMALL_BYTES 512
 #define HEAD_MAX_BYTES 16384
 
 /** Entry of close-session, so that 8 requests without answer cannot keep a session from closing. */
@@ -187,8 +191,7 @@ static enum ch_client_result client_message(struct ch_client *client, struct ch_
 
 /**
  * Looks at the beginning of a message: a bad one ends here, before it is collected; a reply that is
- * streamed, or that nobody waits for any more, sets @client->streaming. An unfinished start tag is
- * looked at again when the head has doubled, so the cost stays linear.
+ * streamed, or that nobody waits for any more, sets @client->streaming.
  */
 static enum ch_client_result client_head(struct ch_client *client, struct ch_slice head)
 {
@@ -198,7 +201,9 @@ static enum ch_client_result client_head(struct ch_client *client, struct ch_sli
 
 	client->next_scan = SIZE_MAX;
 	if (!ch_message_scan_head(head, &message)) {
-		if (head.len < HEAD_MAX_BYTES)
+		if (head.len < HEAD_SMALL_BYTES)
+			client->next_scan = head.len + 1;
+		else if (head.len < HEAD_MAX_BYTES)
 			client->next_scan = 2 * head.len;
 		return CH_CLIENT_MORE;
 	}
