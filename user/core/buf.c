@@ -93,23 +93,30 @@ int ch_buf_append_str(struct ch_buf *buf, const char *str)
 
 int ch_buf_printf(struct ch_buf *buf, const char *fmt, ...)
 {
+	char small[256];
+	char *text = small;
 	va_list args;
 	int need;
 	int err;
 
 	va_start(args, fmt);
-	need = vsnprintf(NULL, 0, fmt, args);
+	need = vsnprintf(small, sizeof(small), fmt, args);
 	va_end(args);
 	if (need < 0)
 		return -EINVAL;
-	err = ch_buf_reserve(buf, (size_t)need + 1);
-	if (err != 0)
-		return err;
-	va_start(args, fmt);
-	vsnprintf((char *)buf->data + buf->len, (size_t)need + 1, fmt, args);
-	va_end(args);
-	buf->len += (size_t)need;
-	return 0;
+	/* Through a copy: the NUL of vsnprintf must not count against @max. */
+	if ((size_t)need >= sizeof(small)) {
+		text = malloc((size_t)need + 1);
+		if (text == NULL)
+			return -ENOMEM;
+		va_start(args, fmt);
+		vsnprintf(text, (size_t)need + 1, fmt, args);
+		va_end(args);
+	}
+	err = ch_buf_append(buf, text, (size_t)need);
+	if (text != small)
+		free(text);
+	return err;
 }
 
 void ch_buf_consume(struct ch_buf *buf, size_t len)

@@ -23,7 +23,7 @@ static struct cell *cell_at(const struct ch_queue *queue, uint64_t position)
 
 int ch_queue_init(struct ch_queue *queue, uint32_t cap, size_t item_bytes)
 {
-	uint64_t slots = 1;
+	uint64_t slots = 2; /* with one cell "filled" and "free on the next lap" were the same number */
 
 	assert(cap >= 1 && cap <= 1U << 31);
 	while (slots < cap)

@@ -25,7 +25,7 @@ struct ch_queue {
 	uint8_t pad_end[64];
 };
 
-/** @cap (1 .. 2^31) is rounded up to a power of two. @return 0 or -ENOMEM. */
+/** @cap (1 .. 2^31) is rounded up to a power of two, at least 2. @return 0 or -ENOMEM. */
 CH_NODISCARD int ch_queue_init(struct ch_queue *queue, uint32_t cap, size_t item_bytes);
 void ch_queue_deinit(struct ch_queue *queue);
 
