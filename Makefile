@@ -116,6 +116,9 @@ $(foreach t,$(FUZZERS),$(eval $(call test_program,replay/$(t),tests/fuzz/$(t).c,
 $(foreach t,$(FUZZERS),$(eval $(call test_program,fuzz/$(t),tests/fuzz/$(t).c,,-fsanitize=fuzzer)))
 
 $(BUILD)/refuse-io-uring: $(call objs,tests/it/refuse_io_uring.c)
+$(BUILD)/own-network: $(call objs,tests/it/own_network.c)
+IT_HELPERS := $(BUILD)/refuse-io-uring $(BUILD)/own-network
+$(IT_HELPERS):
 	$(call say,LD,$@)
 	$(call link,)
 
@@ -123,7 +126,8 @@ test-programs: $(addprefix $(BUILD)/tests/,$(TESTS))
 tsan-programs: $(addprefix $(BUILD)/tsan/,$(TSANS))
 replay-programs: $(addprefix $(BUILD)/replay/,$(FUZZERS))
 fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
-test-programs tsan-programs replay-programs fuzz-programs:
+it-programs: all $(IT_HELPERS)
+test-programs tsan-programs replay-programs fuzz-programs it-programs:
 	@:
 
 # ---------------------------------------------------------------- what people call
@@ -178,5 +182,6 @@ clean: ## remove everything that was built
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all help deps deps-check demo check unit asan tsan replay lint it clang fuzz fuzz-smoke \
-	analyze objects format install clean test-programs tsan-programs replay-programs fuzz-programs FORCE
+	analyze objects format install clean test-programs tsan-programs replay-programs fuzz-programs \
+	it-programs FORCE
 .DELETE_ON_ERROR:

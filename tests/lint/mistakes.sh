@@ -15,7 +15,7 @@ banned()
 
 banned unbounded-string 'strcpy|stpcpy|strcat|sprintf|vsprintf|gets|strtok|alloca' .
 # Numbers that people write go through user/core/option.h.
-banned lenient-number 'atoi|atol|atoll|atof|strto(l|ul|ll|ull|imax|umax|d|f)|sscanf|scanf' .
+banned lenient-number 'atoi|atol|atoll|atof|strto(l|ul|ll|ull|imax|umax|d|f)|sscanf|scanf' user kernel bench
 # The library never prints or ends the process.
 banned library-prints 'printf|puts|fprintf|perror|exit|abort|err|errx|warn|warnx' user/core user/proto user/tls \
 	user/collector kernel
