@@ -28,7 +28,7 @@ static bool configure(SSL_CTX *ssl, int min_version, int max_version)
 
 static bool configure_client(SSL_CTX *ssl, struct ch_tls_context *context)
 {
-	/* A resumed session shows no certificate, so that we would not know who calls (RFC 8071 C7). */
+	/* A resumed session shows no certificate: we would not know who calls (RFC 8071 C7). */
 	SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
 	SSL_CTX_set_security_level(ssl, 2);
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);

@@ -47,5 +47,5 @@ int ch_handshake_on_certificate_request(SSL *ssl, void *unused);
 /** Of both roles: keeps the TLS 1.3 traffic secrets. */
 void ch_handshake_on_secret(const SSL *ssl, const char *line);
 
-/** Sets reason and detail from what OpenSSL says, unless a callback did; empties the error queue. */
+/** Sets reason and detail by OpenSSL's error, unless a callback did; empties the error queue. */
 void ch_handshake_explain(struct ch_handshake *handshake, int ssl_error);

@@ -53,15 +53,14 @@ static int read_chain(BIO *bio, const char *name, struct ch_credential *credenti
 			continue;
 		X509_free(cert);
 		snprintf(error, CH_ERROR_TEXT,
-			 "%.160s holds more than %d certificates: keep the leaf and its issuers", name,
-			 CH_CHAIN_MAX);
+			 "%.160s holds more than %d certificates: keep the leaf and its issuers",
+			 name, CH_CHAIN_MAX);
 		return CH_E_CONFIG;
 	}
 	if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
 		return 0;
-	snprintf(error, CH_ERROR_TEXT,
-		 "%.160s: certificate %d is broken: write the PEM file anew", name,
-		 sk_X509_num(credential->chain) + 2);
+	snprintf(error, CH_ERROR_TEXT, "%.160s: certificate %d is broken: write the PEM file anew",
+		 name, sk_X509_num(credential->chain) + 2);
 	return CH_E_CONFIG;
 }
 
@@ -71,7 +70,8 @@ static int read_key(BIO *bio, const char *cert_name, const char *key_name,
 	credential->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, no_passphrase);
 	if (credential->key == NULL) {
 		snprintf(error, CH_ERROR_TEXT,
-			 "%.160s holds no private key: it must be PEM without a passphrase", key_name);
+			 "%.160s holds no private key: it must be PEM without a passphrase",
+			 key_name);
 		return CH_E_CONFIG;
 	}
 	if (X509_check_private_key(credential->cert, credential->key) != 1) {

@@ -75,7 +75,7 @@ void ch_aead_forget(struct ch_record_engine *engine, uint8_t aead, bool sealing,
 
 	if (!slot->keyed || CRYPTO_memcmp(slot->key, key, ch_aead_key_bytes(aead)) != 0)
 		return;
-	/* Overwrites the key schedule too; should it fail, the slot is keyed anew before use anyway. */
+	/* Overwrites the key schedule; should it fail, the slot is keyed anew before use anyway. */
 	EVP_CipherInit_ex(slot->ctx, NULL, NULL, zeros, NULL, sealing);
 	explicit_bzero(slot->key, sizeof(slot->key));
 	slot->keyed = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Inside user/tls: one AEAD operation with the cipher contexts that the sessions of a thread share. */
+/* Inside user/tls: one AEAD operation with the cipher contexts that a thread's sessions share. */
 #include "record.h"
 
 #define CH_AEAD_TAG 16
@@ -21,4 +21,5 @@ CH_NODISCARD int ch_aead_run(struct ch_record_engine *engine, uint8_t aead, bool
 			     const struct ch_aead_job *job);
 
 /** Forgets @key if a context still holds it. */
-void ch_aead_forget(struct ch_record_engine *engine, uint8_t aead, bool sealing, const uint8_t *key);
+void ch_aead_forget(struct ch_record_engine *engine, uint8_t aead, bool sealing,
+		    const uint8_t *key);

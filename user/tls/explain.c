@@ -120,7 +120,8 @@ void ch_handshake_explain(struct ch_handshake *handshake, int ssl_error)
 		snprintf(handshake->detail, sizeof(handshake->detail), "alert close_notify");
 	} else if (ERR_GET_LIB(error) == ERR_LIB_SSL && alert >= 0 && alert < 256) {
 		handshake->reason = reason_of_alert(handshake, alert);
-		snprintf(handshake->detail, sizeof(handshake->detail), "alert %s", alert_name(alert));
+		snprintf(handshake->detail, sizeof(handshake->detail), "alert %s",
+			 alert_name(alert));
 	} else {
 		handshake->reason = reason_of_error(handshake->ssl, code);
 		snprintf(handshake->detail, sizeof(handshake->detail), "%.150s",

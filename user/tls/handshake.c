@@ -74,7 +74,8 @@ int ch_handshake_on_certificate_request(SSL *ssl, void *unused)
 		finish(handshake, CH_REASON_NO_CREDENTIAL, "");
 		return 0;
 	}
-	if (SSL_use_cert_and_key(ssl, credential->cert, credential->key, credential->chain, 1) != 1) {
+	if (SSL_use_cert_and_key(ssl, credential->cert, credential->key, credential->chain, 1) !=
+	    1) {
 		finish(handshake, CH_REASON_INTERNAL, "the client certificate cannot be used");
 		return 0;
 	}
@@ -233,7 +234,7 @@ static enum ch_handshake_status on_complete(struct ch_handshake *handshake, stru
 {
 	if (handshake->context->client) {
 		handshake->proven = handshake->accepted;
-		/* Under TLS 1.3 our Finished was held back until now: nothing follows the ClientHello. */
+		/* TLS 1.3: our Finished is held back, nothing followed the ClientHello. */
 		if (!handshake->asked)
 			return finish(handshake, CH_REASON_NO_CERT_REQUEST, "");
 	}
@@ -275,8 +276,7 @@ enum ch_handshake_status ch_handshake_step(struct ch_handshake *handshake, const
 	handshake->tx.in_step = 0;
 	if (record == NULL)
 		return advance(handshake, out);
-	if (len < CH_TLS_HEADER ||
-	    ch_handshake_record_length(record) != (int)(len - CH_TLS_HEADER))
+	if (len < CH_TLS_HEADER || ch_handshake_record_length(record) != (int)(len - CH_TLS_HEADER))
 		return finish(handshake, CH_REASON_TLS_PROTOCOL, "not one whole record");
 	if (++handshake->records > RECORDS_MAX)
 		return finish(handshake, CH_REASON_TLS_PROTOCOL, "too many records");
@@ -411,8 +411,8 @@ static int take_tls12(struct ch_handshake *handshake, struct ch_record_keys *key
 int ch_handshake_take_keys(struct ch_handshake *handshake, struct ch_record_keys *keys)
 {
 	const SSL_CIPHER *cipher = SSL_get_current_cipher(handshake->ssl);
-	bool sha384 = cipher != NULL &&
-		      EVP_MD_get_size(SSL_CIPHER_get_handshake_digest(cipher)) == 48;
+	bool sha384 =
+		cipher != NULL && EVP_MD_get_size(SSL_CIPHER_get_handshake_digest(cipher)) == 48;
 	int err = CH_E_CRYPTO;
 
 	memset(keys, 0, sizeof(*keys));

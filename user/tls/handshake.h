@@ -7,8 +7,8 @@
  *
  * Contract: ch_handshake_step consumes the whole record it is given (or none: the first call of a
  * client). What was appended to @out must be sent whatever the result is (alerts). After DONE or
- * FAILED only the getters and ch_handshake_free are legal. The caller reads record-exactly: 5 bytes,
- * ch_handshake_record_length, then the body, so that no byte behind the handshake is taken.
+ * FAILED only the getters and ch_handshake_free are legal. The caller reads record-exactly: 5
+ * bytes, ch_handshake_record_length, then the body, so that no byte behind the handshake is taken.
  *
  * Thread: a context and its handshakes belong to one thread.
  */
@@ -36,9 +36,9 @@ struct ch_tls_server_options {
 	uint16_t max_version; /**< 0 = TLS 1.3 */
 	bool request_client_certificate;
 	const char *client_ca_file; /**< NULL: any client certificate is accepted */
-	const char *cipher_list;    /**< TLS 1.2 suites in OpenSSL's syntax; NULL = the AEAD suites */
-	const char *ciphersuites;   /**< TLS 1.3 suites in OpenSSL's syntax; NULL = the AEAD suites */
-	unsigned tickets;	    /**< TLS 1.3 session tickets to send after the handshake */
+	const char *cipher_list;  /**< TLS 1.2 suites in OpenSSL's syntax; NULL = the AEAD suites */
+	const char *ciphersuites; /**< TLS 1.3 suites in OpenSSL's syntax; NULL = the AEAD suites */
+	unsigned tickets;	  /**< TLS 1.3 session tickets to send after the handshake */
 };
 CH_NODISCARD int ch_tls_server_new(const struct ch_tls_server_options *options,
 				   struct ch_tls_context **context);
@@ -53,8 +53,12 @@ enum ch_handshake_status {
 struct ch_handshake;
 
 /** A client's handshake. @return 0 or -ENOMEM. */
-CH_NODISCARD int ch_handshake_client(struct ch_tls_context *context, struct ch_handshake **handshake);
-/** A server's handshake that presents @credential. @return 0, -ENOMEM or CH_E_CRYPTO (not usable). */
+CH_NODISCARD int ch_handshake_client(struct ch_tls_context *context,
+				     struct ch_handshake **handshake);
+/**
+ * A server's handshake that presents @credential.
+ * @return 0; -ENOMEM; CH_E_CRYPTO: OpenSSL does not take the credential
+ */
 CH_NODISCARD int ch_handshake_server(struct ch_tls_context *context,
 				     const struct ch_credential *credential,
 				     struct ch_handshake **handshake);
@@ -76,7 +80,7 @@ enum ch_reason ch_handshake_reason(const struct ch_handshake *handshake);
 /** More words for the log ("alert handshake_failure", "depth 1: ..."), "" if none. */
 const char *ch_handshake_detail(const struct ch_handshake *handshake);
 
-/** Heartbeat records (type 24) that were dropped: they are not for a handshake (RFC 6520 section 3). */
+/** Heartbeat records that were dropped: they have no place in a handshake (RFC 6520). */
 uint32_t ch_handshake_dropped(const struct ch_handshake *handshake);
 
 /** What was negotiated. Strings are static. Valid after DONE. */
@@ -103,4 +107,5 @@ bool ch_handshake_client_certificate(const struct ch_handshake *handshake, uint8
  * After DONE: the traffic keys, with the sequence numbers of the next records. May be called once;
  * the handshake's own copies are wiped. @return 0 or CH_E_CRYPTO
  */
-CH_NODISCARD int ch_handshake_take_keys(struct ch_handshake *handshake, struct ch_record_keys *keys);
+CH_NODISCARD int ch_handshake_take_keys(struct ch_handshake *handshake,
+					struct ch_record_keys *keys);

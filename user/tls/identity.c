@@ -89,7 +89,7 @@ static int read_subject(X509 *cert, int nid, char identifier[CH_IDENTIFIER_MAX +
 	return copy_string(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), identifier);
 }
 
-/* HardwareModuleName ::= SEQUENCE { hwType OBJECT IDENTIFIER, hwSerialNum OCTET STRING } (RFC 4108) */
+/* RFC 4108: SEQUENCE { hwType OBJECT IDENTIFIER, hwSerialNum OCTET STRING } */
 static int copy_module(const ASN1_TYPE *type, const ASN1_TYPE *serial,
 		       char identifier[CH_IDENTIFIER_MAX + 1])
 {
@@ -169,7 +169,8 @@ static int read_alternative(X509 *cert, enum ch_identifier_kind kind,
 	return err;
 }
 
-int ch_identity_read(X509 *cert, enum ch_identifier_kind kind, char identifier[CH_IDENTIFIER_MAX + 1])
+int ch_identity_read(X509 *cert, enum ch_identifier_kind kind,
+		     char identifier[CH_IDENTIFIER_MAX + 1])
 {
 	int err;
 

@@ -72,7 +72,10 @@ bool ch_record_pending(const struct ch_record *record)
 	return record->partial.len > 0;
 }
 
-/* Everything that can be refused without a key. @return the alert, 0 = fine; @body: bytes behind the header. */
+/*
+ * Everything that can be refused without a key. @body: bytes behind the header.
+ * @return the alert, 0 = fine
+ */
 static uint8_t check_header(const struct ch_record *record, const uint8_t *header, size_t *body)
 {
 	size_t least = CH_AEAD_TAG;
@@ -112,7 +115,7 @@ static void make_nonce(const struct ch_direction_keys *direction, const uint8_t 
 		nonce[4 + i] ^= (uint8_t)(direction->sequence >> (56 - 8 * i));
 }
 
-/* What is authenticated beside the text. @return its bytes: RFC 8446 section 5.2 or RFC 5246 section 6.2.3.3 */
+/* What is authenticated beside the text (RFC 8446 5.2, RFC 5246 6.2.3.3). @return its bytes */
 static size_t make_aad(const struct ch_record *record, uint64_t sequence, const uint8_t *header,
 		       size_t plain_len, uint8_t aad[13])
 {
@@ -191,7 +194,7 @@ static enum ch_record_result open_whole(struct ch_record *record, uint8_t *at, s
 	return CH_RECORD_EVENT;
 }
 
-/* Moves bytes into the partial record until it holds @want. @return 0 or an error of ch_buf_append */
+/* Moves input into the partial record until it holds @want. @return as ch_buf_append */
 static int fill_partial(struct ch_record *record, size_t want, const uint8_t *in, size_t len,
 			size_t *used)
 {
@@ -214,7 +217,7 @@ static enum ch_record_result fail_memory(struct ch_record *record, int err)
 		    ALERT_INTERNAL_ERROR);
 }
 
-/* Goes on with the record that is held. MORE: the input is used up, or an empty record was swallowed. */
+/* Goes on with the record that is held. MORE: input used up, or an empty record swallowed. */
 static enum ch_record_result open_partial(struct ch_record *record, const uint8_t *in, size_t len,
 					  size_t *used, struct ch_record_event *event)
 {
@@ -265,8 +268,8 @@ static enum ch_record_result open_in_place(struct ch_record *record, uint8_t *in
 	return open_whole(record, at, body, event);
 }
 
-enum ch_record_result ch_record_open(struct ch_record *record, uint8_t *in, size_t len, size_t *used,
-				     struct ch_record_event *event)
+enum ch_record_result ch_record_open(struct ch_record *record, uint8_t *in, size_t len,
+				     size_t *used, struct ch_record_event *event)
 {
 	enum ch_record_result result = CH_RECORD_MORE;
 
@@ -362,8 +365,8 @@ static size_t seal_one(struct ch_record *record, uint8_t type, struct gather *ga
 	return prefix + len + suffix;
 }
 
-int ch_record_seal(struct ch_record *record, uint8_t type, const struct ch_slice *parts, size_t count,
-		   struct ch_buf *out)
+int ch_record_seal(struct ch_record *record, uint8_t type, const struct ch_slice *parts,
+		   size_t count, struct ch_buf *out)
 {
 	struct gather gather = {parts, 0};
 	uint64_t sequence = record->keys.tx.sequence;

@@ -20,23 +20,24 @@ CH_NODISCARD int ch_record_engine_new(struct ch_record_engine **engine);
 void ch_record_engine_free(struct ch_record_engine *engine);
 
 #define CH_RECORD_PLAIN_MAX 16384
-/** Ciphertext bytes a record adds to its plaintext at most: header 5 + explicit nonce 8 or type 1 + tag 16. */
+/** What a record adds to its plaintext at most: header 5, explicit nonce 8 or type 1, tag 16. */
 #define CH_RECORD_OVERHEAD 29
 
 struct ch_record {
 	struct ch_record_engine *engine; /**< borrowed */
 	struct ch_record_keys keys;
-	struct ch_buf partial;	/**< an incomplete record; grows with the bytes received */
-	uint64_t copied;	/**< bytes that went through @partial, ever */
-	uint32_t empty_in_row;	/**< records in a row without application data */
-	enum ch_reason reason;	/**< after ERROR */
-	uint8_t alert;		/**< after ERROR: the alert to send, 0 = none */
+	struct ch_buf partial; /**< an incomplete record; grows with the bytes received */
+	uint64_t copied;       /**< bytes that went through @partial, ever */
+	uint32_t empty_in_row; /**< records in a row without application data, heartbeats apart */
+	enum ch_reason reason; /**< after ERROR */
+	uint8_t alert;	       /**< after ERROR: the alert to send, 0 = none */
 };
 
 struct ch_record_event {
 	uint8_t type; /**< enum ch_record_type, inner type under TLS 1.3 */
 	uint8_t *data;
-	size_t len; /**< may be 0 for handshake and alert records; empty data records are swallowed */
+	size_t len; /**< may be 0 for handshake and alert records; empty data records are swallowed
+		     */
 };
 
 enum ch_record_result { CH_RECORD_MORE, CH_RECORD_EVENT, CH_RECORD_ERROR };
@@ -48,8 +49,8 @@ void ch_record_init(struct ch_record *record, struct ch_record_engine *engine,
 void ch_record_deinit(struct ch_record *record);
 
 /** Opens the next record of @in. @used: input bytes consumed. */
-enum ch_record_result ch_record_open(struct ch_record *record, uint8_t *in, size_t len, size_t *used,
-				     struct ch_record_event *event);
+enum ch_record_result ch_record_open(struct ch_record *record, uint8_t *in, size_t len,
+				     size_t *used, struct ch_record_event *event);
 
 /** Is an incomplete record held? (a FIN now is a truncation in mid-record) */
 bool ch_record_pending(const struct ch_record *record);
@@ -59,10 +60,13 @@ bool ch_record_pending(const struct ch_record *record);
  * @return 0, an error of ch_buf_reserve, or CH_E_CRYPTO; on error @out is as it was, the sequence
  * number is not used up
  */
-CH_NODISCARD int ch_record_seal(struct ch_record *record, uint8_t type, const struct ch_slice *parts,
-				size_t count, struct ch_buf *out);
+CH_NODISCARD int ch_record_seal(struct ch_record *record, uint8_t type,
+				const struct ch_slice *parts, size_t count, struct ch_buf *out);
 
-/** TLS 1.3: the next generation of the receiving or sending keys (RFC 8446 section 7.2). @return 0 or CH_E_CRYPTO. */
+/**
+ * TLS 1.3: the next generation of the receiving or sending keys (RFC 8446 section 7.2).
+ * @return 0 or CH_E_CRYPTO
+ */
 CH_NODISCARD int ch_record_rekey(struct ch_record *record, bool sending);
 
 /** True when our sending keys came near the AEAD limit: send a KeyUpdate and rekey. */

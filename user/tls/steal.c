@@ -17,8 +17,8 @@ static BIGNUM *random_private(EVP_PKEY *of)
 {
 	BIGNUM *number = BN_new();
 
-	if (number != NULL &&
-	    BN_priv_rand(number, EVP_PKEY_get_bits(of) - 1, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD) == 1)
+	if (number != NULL && BN_priv_rand(number, EVP_PKEY_get_bits(of) - 1, BN_RAND_TOP_ONE,
+					   BN_RAND_BOTTOM_ODD) == 1)
 		return number;
 	BN_clear_free(number);
 	return NULL;

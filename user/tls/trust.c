@@ -80,7 +80,8 @@ static bool look_alike(const X509 *a, const X509 *b)
 	return a_id == NULL || b_id == NULL || ASN1_OCTET_STRING_cmp(a_id, b_id) == 0;
 }
 
-static int check_unique(const struct ch_trust *trust, X509 *anchor, const char *ca_file, char *error)
+static int check_unique(const struct ch_trust *trust, X509 *anchor, const char *ca_file,
+			char *error)
 {
 	char subject[100];
 
@@ -92,7 +93,8 @@ static int check_unique(const struct ch_trust *trust, X509 *anchor, const char *
 				continue;
 			X509_NAME_oneline(X509_get_subject_name(anchor), subject, sizeof(subject));
 			snprintf(error, CH_ERROR_TEXT,
-				 "%.80s: the CA %.60s is already of manufacturer %.30s: an anchor must "
+				 "%.80s: the CA %.60s is already of manufacturer %.30s: an anchor "
+				 "must "
 				 "belong to one manufacturer only",
 				 ca_file, subject, other->name);
 			return CH_E_CONFIG;
@@ -109,7 +111,8 @@ static int add_anchor(const struct ch_trust *trust, struct ch_manufacturer *made
 
 	if (number > ANCHORS_MAX) {
 		snprintf(error, CH_ERROR_TEXT,
-			 "%.120s holds more than %d certificates: keep the CAs of manufacturer %.40s",
+			 "%.120s holds more than %d certificates: keep the CAs of manufacturer "
+			 "%.40s",
 			 ca_file, ANCHORS_MAX, made->name);
 		return CH_E_CONFIG;
 	}
@@ -122,7 +125,8 @@ static int add_anchor(const struct ch_trust *trust, struct ch_manufacturer *made
 	}
 	if (check_unique(trust, anchor, ca_file, error) != 0)
 		return CH_E_CONFIG;
-	if (X509_STORE_add_cert(made->store, anchor) == 1 && sk_X509_push(made->anchors, anchor) > 0)
+	if (X509_STORE_add_cert(made->store, anchor) == 1 &&
+	    sk_X509_push(made->anchors, anchor) > 0)
 		return 0;
 	snprintf(error, CH_ERROR_TEXT, "%.160s: out of memory", ca_file);
 	return CH_E_CONFIG;
@@ -156,7 +160,8 @@ static int read_anchors(const struct ch_trust *trust, struct ch_manufacturer *ma
 	} else if (err == 0 && sk_X509_num(made->anchors) == 0) {
 		err = CH_E_CONFIG;
 		snprintf(error, CH_ERROR_TEXT,
-			 "%.160s holds no certificate: put the manufacturer's CA there as PEM", ca_file);
+			 "%.160s holds no certificate: put the manufacturer's CA there as PEM",
+			 ca_file);
 	}
 	BIO_free(bio);
 	return err;

@@ -26,7 +26,8 @@ enum ch_identifier_kind {
 	CH_IDENTIFIER_SERIAL_NUMBER, /**< subject serialNumber, 2.5.4.5 (IEEE 802.1AR) */
 	CH_IDENTIFIER_SAN_DNS,
 	CH_IDENTIFIER_SAN_URI,
-	/** SAN otherName hardwareModuleName (RFC 4108): "<hwType OID>:<lower-case hex of hwSerialNum>" */
+	/** SAN otherName hardwareModuleName (RFC 4108): "<hwType OID>:<lower-case hex of
+	   hwSerialNum>" */
 	CH_IDENTIFIER_HARDWARE_MODULE,
 };
 

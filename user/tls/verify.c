@@ -90,7 +90,8 @@ static enum ch_reason check_key(X509 *leaf, struct ch_verdict *verdict)
 	int bits;
 
 	if (key == NULL) {
-		snprintf(verdict->detail, sizeof(verdict->detail), "the public key is not readable");
+		snprintf(verdict->detail, sizeof(verdict->detail),
+			 "the public key is not readable");
 		return CH_REASON_BAD_CERT;
 	}
 	bits = EVP_PKEY_get_security_bits(key);
@@ -118,7 +119,8 @@ static enum ch_reason check_dates(X509 *leaf)
  * Follows issuer names up the presented certificates to an anchor. Each step uses a certificate up,
  * so that a ring of names ends too.
  */
-static uint32_t claimed_manufacturer(const struct ch_trust *trust, X509 *leaf, STACK_OF(X509) *chain)
+static uint32_t claimed_manufacturer(const struct ch_trust *trust, X509 *leaf,
+				     STACK_OF(X509) *chain)
 {
 	bool visited[CH_CHAIN_MAX] = {false};
 	X509 *at = leaf;
@@ -148,7 +150,8 @@ static void note_identifier(struct ch_verdict *verdict, const struct ch_manufact
 	char shown[81];
 	size_t len = 0;
 
-	for (const char *c = verdict->identity.identifier; *c != '\0' && len < sizeof(shown) - 1; c++)
+	for (const char *c = verdict->identity.identifier; *c != '\0' && len < sizeof(shown) - 1;
+	     c++)
 		shown[len++] = *c >= ' ' && *c <= '~' && *c != '"' ? *c : '?';
 	shown[len] = '\0';
 	snprintf(verdict->detail, sizeof(verdict->detail), "manufacturer %.40s, %s \"%s\"",
@@ -205,8 +208,9 @@ static enum ch_reason judge_path(const struct ch_verifier *verifier, X509 *leaf,
 								  : CH_REASON_UNKNOWN_CA;
 	manufacturer = &verifier->trust->manufacturers[identity->manufacturer];
 	if (ch_identity_read(leaf, manufacturer->kind, identity->identifier) != 0) {
-		snprintf(verdict->detail, sizeof(verdict->detail), "manufacturer %.40s, no single %s",
-			 manufacturer->name, ch_identifier_kind_name(manufacturer->kind));
+		snprintf(verdict->detail, sizeof(verdict->detail),
+			 "manufacturer %.40s, no single %s", manufacturer->name,
+			 ch_identifier_kind_name(manufacturer->kind));
 		return CH_REASON_NO_IDENTIFIER;
 	}
 	reason = verifier->lookup(verifier->lookup_ctx, identity, &verdict->match);
