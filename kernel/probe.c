@@ -94,7 +94,7 @@ static void probe_io_uring(struct ch_probe *probe)
 
 	probe->io_uring_disabled = (int)read_sysctl("/proc/sys/kernel/io_uring_disabled", -1);
 	probe->io_uring = io_uring_queue_init_params(8, &ring, &params);
-	/* Unknown flags are EINVAL: multishot recvmsg (6.0) and deferred work (6.1) come together. */
+	/* Unknown flags are EINVAL. Deferred work (6.1) brings multishot recvmsg (6.0) with it. */
 	if (probe->io_uring == -EINVAL)
 		add_missing(probe, "defer-taskrun");
 	if (probe->io_uring != 0)
@@ -119,8 +119,9 @@ static bool probe_ktls(void)
 
 	if (fd < 0)
 		return false;
-	/* On a socket that is not connected a known protocol answers ENOTCONN, an unknown one ENOENT. */
-	known = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) == 0 || errno == ENOTCONN;
+	/* Not being connected is ENOTCONN for a protocol that is known, else it is ENOENT. */
+	known = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) == 0 ||
+		errno == ENOTCONN;
 	close(fd);
 	return known;
 }
@@ -187,7 +188,8 @@ const char *ch_probe_advice(const struct ch_probe *probe)
 		       "io_uring_register.";
 	case EINVAL:
 	case EOPNOTSUPP:
-		return "io_uring of this kernel lacks features that are needed: run Linux 6.1 or newer.";
+		return "io_uring of this kernel lacks features that are needed: run Linux 6.1 or "
+		       "newer.";
 	case EMFILE:
 	case ENFILE:
 		return "No file descriptor is left for io_uring: raise the limit of open files "

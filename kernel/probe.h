@@ -5,18 +5,18 @@
 #include <stdint.h>
 
 struct ch_probe {
-	char release[65];	 /**< uname -r */
-	int io_uring;		 /**< 0 = a ring with all features we need was made; else negated errno */
-	char missing[128];	 /**< features of io_uring that are missing, comma separated; "" = none */
-	int io_uring_disabled;	 /**< sysctl kernel.io_uring_disabled (0, 1, 2); -1 = this kernel has none */
-	bool ktls;		 /**< TCP_ULP "tls" is known to the kernel */
-	bool ipv6;		 /**< [::1] can be bound */
-	uint64_t nofile;	 /**< RLIMIT_NOFILE after raising the soft limit to the hard one */
-	uint32_t somaxconn;	 /**< cap of every backlog; 0 = unknown */
-	bool syncookies;	 /**< net.ipv4.tcp_syncookies is not 0 */
+	char release[65];  /**< uname -r */
+	int io_uring;	   /**< 0 = a ring with all features we need was made; else negated errno */
+	char missing[128]; /**< features of io_uring that are missing, comma separated; "" = none */
+	int io_uring_disabled; /**< sysctl kernel.io_uring_disabled (0, 1, 2); -1 = not there */
+	bool ktls;	       /**< TCP_ULP "tls" is known to the kernel */
+	bool ipv6;	       /**< [::1] can be bound */
+	uint64_t nofile;       /**< RLIMIT_NOFILE after raising the soft limit to the hard one */
+	uint32_t somaxconn;    /**< cap of every backlog; 0 = unknown */
+	bool syncookies;       /**< net.ipv4.tcp_syncookies is not 0 */
 };
 
-/** Fills @probe; raises the soft RLIMIT_NOFILE. Makes and frees a small ring; a few milliseconds. */
+/** Fills @probe, raises the soft RLIMIT_NOFILE. Makes and frees a small ring; some milliseconds. */
 void ch_probe(struct ch_probe *probe);
 
 /**

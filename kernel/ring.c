@@ -16,7 +16,7 @@
 #define TLS_GET_RECORD_TYPE 2
 #endif
 
-/** A kernel before 6.2 keeps the old head of a group id that is registered again: this one is used once per ring. */
+/** Kernel 6.1 keeps the old head of a group id that is registered again: used once per ring. */
 #define BUFFER_GROUP 0
 #define BUFFER_BYTES (CH_RING_HEADROOM + CH_RING_PAYLOAD)
 /** Buffers start on cache lines. */
@@ -50,7 +50,7 @@ static struct uring *uring_of(struct ch_ring *base)
 	return (struct uring *)(void *)base;
 }
 
-/** A free submission entry; a full queue is flushed to the kernel first. @return NULL and @err when that failed. */
+/** A free submission entry; a full queue is flushed first. @return NULL and @err if that failed. */
 static struct io_uring_sqe *get_sqe(struct uring *u, int *err)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
@@ -136,7 +136,7 @@ static int op_recv(struct ch_ring *base, struct ch_file file, uint64_t user_data
 	if (sqe == NULL)
 		return err;
 	io_uring_prep_recvmsg_multishot(sqe, file.index, &u->receive, 0);
-	/* Mostly nothing is there when a session is armed; asking first halves the cost of arming. */
+	/* Mostly nothing is there yet when a session is armed: polling first halves the cost. */
 	sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = BUFFER_GROUP;
@@ -251,7 +251,7 @@ static void read_buffer(struct uring *u, const struct io_uring_cqe *cqe, struct 
 		c->payload_len = io_uring_recvmsg_payload_length(out, cqe->res, &u->receive);
 		c->result = (int32_t)c->payload_len;
 		c->record_type = record_type_of(u, out);
-		/* An empty record of kernel TLS has a record type; the end of the stream has none. */
+		/* An empty record of kernel TLS has a type; the end of the stream has none. */
 		c->end = c->payload_len == 0 && out->controllen == 0;
 	}
 	if (c->payload_len == 0) {
@@ -402,7 +402,8 @@ static const struct ch_ring_ops uring_ops = {
 
 static int map_memory(size_t bytes, void **memory)
 {
-	void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *mapped =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	*memory = mapped != MAP_FAILED ? mapped : NULL;
 	return mapped != MAP_FAILED ? 0 : -errno;

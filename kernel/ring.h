@@ -17,13 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Bytes before the payload in a receive buffer: io_uring_recvmsg_out (16) + room for one record type (24). */
+/** Bytes before the payload of a receive: io_uring_recvmsg_out (16), room for a record type (24). */
 #define CH_RING_HEADROOM 40
 /** Payload bytes of a receive buffer: one TLS record of plaintext. */
 #define CH_RING_PAYLOAD 16384
 
 struct ch_ring_options {
-	uint32_t entries;     /**< submission queue entries, at most 8192; completions are 8 times as many */
+	uint32_t entries;     /**< of the submission queue, at most 8192; completions: 8 times that */
 	uint32_t fixed_files; /**< slots of the fixed-file table; at most RLIMIT_NOFILE */
 	uint32_t buffers;     /**< receive buffers, a power of two <= 32768 */
 };
@@ -36,13 +36,13 @@ struct ch_file {
 
 struct ch_completion {
 	uint64_t user_data;
-	int32_t result;	     /**< as the system call: >= 0 (recv: @payload_len), or a negated errno */
-	bool more;	     /**< multishot: still armed. false on a multishot means: arm it again */
-	bool buffered;	     /**< @payload is a ring buffer with bytes; give it back with recycle */
-	bool end;	     /**< recv: the peer closed (FIN); recv_exact tells it by a short result */
-	uint8_t record_type; /**< receive: TLS record type told by the kernel; 0 on a plain socket */
+	int32_t result; /**< as the system call: >= 0 (recv: @payload_len), or a negated errno */
+	bool more;	/**< multishot: still armed. false on a multishot means: arm it again */
+	bool buffered;	/**< @payload is a ring buffer with bytes; give it back with recycle */
+	bool end;	/**< recv: the peer closed (FIN); recv_exact tells it by a short result */
+	uint8_t record_type; /**< recv: TLS record type told by the kernel; 0 on a plain socket */
 	uint16_t buffer;     /**< id for recycle */
-	uint8_t *payload;    /**< receive: the bytes, writable, until recycled */
+	uint8_t *payload;    /**< recv: the bytes, writable, until recycled */
 	uint32_t payload_len;
 };
 
@@ -58,25 +58,37 @@ struct ch_ring_ops {
 	/** Multishot accept: result is a new close-on-exec descriptor. */
 	int (*accept)(struct ch_ring *ring, int listen_fd, uint64_t user_data);
 	/** Connects @fd; result 0 or a negated errno. @to is copied. */
-	int (*connect)(struct ch_ring *ring, int fd, const struct ch_address *to, uint64_t user_data);
-	/** Receives exactly @len bytes (fewer only at the end of the stream, or when cancelled). @into lives until completion. */
+	int (*connect)(struct ch_ring *ring, int fd, const struct ch_address *to,
+		       uint64_t user_data);
+	/**
+	 * Receives exactly @len bytes; fewer only at the end of the stream or when cancelled. @into
+	 * lives until completion.
+	 */
 	int (*recv_exact)(struct ch_ring *ring, struct ch_file file, void *into, uint32_t len,
 			  uint64_t user_data);
 	/**
-	 * Multishot receive into ring buffers, with record types where the kernel does TLS. -ENOBUFS
-	 * (no buffer was free) ends it; arm it again once buffers were recycled: nothing is lost.
+	 * Multishot receive into ring buffers, with record types where the kernel does TLS.
+	 * -ENOBUFS (no buffer was free) ends it; arm it again once buffers were recycled: nothing
+	 * is lost.
 	 */
 	int (*recv)(struct ch_ring *ring, struct ch_file file, uint64_t user_data);
 	/** Sends; may be short. @data lives until completion. */
 	int (*send)(struct ch_ring *ring, struct ch_file file, const void *data, uint32_t len,
 		    uint64_t user_data);
-	/** One completion when the eventfd @fd becomes readable; it is read (reset) by the operation. Several may be armed. */
+	/**
+	 * One completion when the eventfd @fd becomes readable; it is read (reset) by the
+	 * operation. Several may be armed.
+	 */
 	int (*wake)(struct ch_ring *ring, int fd, uint64_t user_data);
-	/** Cancels everything that carries @target; its completions say -ECANCELED. Result: how many; for none 0 or -ENOENT. */
+	/**
+	 * Cancels everything that carries @target; its completions say -ECANCELED. Result: how
+	 * many; for none 0 or -ENOENT.
+	 */
 	int (*cancel)(struct ch_ring *ring, uint64_t target, uint64_t user_data);
 	/**
-	 * Closes a descriptor or a fixed slot. Nothing may be in flight on it: under an armed receive
-	 * this completes with 0, but the peer sees no FIN until the receive ends. Cancel first.
+	 * Closes a descriptor or a fixed slot. Nothing may be in flight on it: under an armed
+	 * receive this completes with 0, but the peer sees no FIN until the receive ends. Cancel
+	 * first.
 	 */
 	int (*close)(struct ch_ring *ring, struct ch_file file, uint64_t user_data);
 	/** Puts @fd into @slot at once; the caller then closes @fd itself. No completion. */
@@ -91,17 +103,20 @@ struct ch_ring_ops {
 	 */
 	int (*run)(struct ch_ring *ring, uint64_t wait_ns, unsigned most, ch_completion_fn deliver,
 		   void *ctx);
-	/** Cancels what is in flight and frees the ring and its buffers. Completions not delivered yet are lost. */
+	/** Cancels what is in flight, frees ring and buffers; completions still there are lost. */
 	void (*free)(struct ch_ring *ring);
 };
 
 /** What a ring tells about itself; the counters only grow. */
 struct ch_ring_counters {
-	uint64_t enters;	/**< io_uring_enter system calls */
+	uint64_t enters; /**< io_uring_enter system calls */
 	uint64_t completions;
-	uint64_t cq_overflows;	/**< times the completion queue had overflowed (nothing is lost: the kernel
-				 * keeps the rest; a multishot may end without an error: arm it again) */
-	uint64_t sq_full;	/**< times the submission queue was full and had to be flushed first */
+	/**
+	 * Times the completion queue had overflowed. Nothing is lost: the kernel keeps the rest; a
+	 * multishot may end without an error: arm it again.
+	 */
+	uint64_t cq_overflows;
+	uint64_t sq_full; /**< times the submission queue was full and had to be flushed first */
 };
 
 /** First member of every implementation. */

@@ -47,7 +47,8 @@ socklen_t ch_sock_encode(const struct ch_address *address, struct sockaddr_stora
 		return sizeof(in);
 	}
 	if (address->family == 6) {
-		struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(address->port)};
+		struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+					   .sin6_port = htons(address->port)};
 
 		memcpy(&in6.sin6_addr, address->ip, 16);
 		memcpy(to, &in6, sizeof(in6));

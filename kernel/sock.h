@@ -45,18 +45,20 @@ struct ch_sock_liveness {
 /**
  * Is the address free? Binds without SO_REUSEPORT and closes again, so that a second daemon (whose
  * listeners would silently share the port) is refused.
- * @return 0 or a negated errno (-EADDRINUSE: somebody listens; -EADDRNOTAVAIL; -EAFNOSUPPORT: no IPv6)
+ * @return 0 or a negated errno (-EADDRINUSE: somebody listens; -EADDRNOTAVAIL; -EAFNOSUPPORT: no
+ * IPv6)
  */
 CH_NODISCARD int ch_sock_probe(const struct ch_address *address);
 
 /**
  * A listener of one thread, for multishot accept (a blocking descriptor: the ring waits by itself,
- * while O_NONBLOCK makes some kernels answer -EAGAIN at once): SO_REUSEPORT, IPV6_V6ONLY, TCP_NODELAY, keepalive and user
- * timeout (inherited by accepted sockets); never TCP_DEFER_ACCEPT (a TLS device is silent until our
- * ClientHello). @liveness may be NULL. @return 0 and @fd, or a negated errno
+ * while O_NONBLOCK makes some kernels answer -EAGAIN at once): SO_REUSEPORT, IPV6_V6ONLY,
+ * TCP_NODELAY, keepalive and user timeout (inherited by accepted sockets); never TCP_DEFER_ACCEPT
+ * (a TLS device is silent until our ClientHello). @liveness may be NULL. @return 0 and @fd, or a
+ * negated errno
  */
-CH_NODISCARD int ch_sock_listen(const struct ch_address *address, const struct ch_sock_liveness *liveness,
-				int backlog, int *fd);
+CH_NODISCARD int ch_sock_listen(const struct ch_address *address,
+				const struct ch_sock_liveness *liveness, int backlog, int *fd);
 
 /** The peer of a connected socket. @return 0 or a negated errno (-ENOTCONN: it is gone already). */
 CH_NODISCARD int ch_sock_peer(int fd, struct ch_address *peer);
@@ -72,7 +74,8 @@ void ch_sock_close(int fd);
 
 /**
  * A close-on-exec TCP socket bound to @local (port 0: chosen at connect, IP_BIND_ADDRESS_NO_PORT;
- * NULL: v4, no bind) with TCP_NODELAY, ready for ch_ring connect. @return 0 and @fd, or a negated errno
+ * NULL: v4, no bind) with TCP_NODELAY, ready for ch_ring connect. @return 0 and @fd, or a negated
+ * errno
  */
 CH_NODISCARD int ch_sock_dial(const struct ch_address *local, int *fd);
 

@@ -18,7 +18,7 @@
 #define ITEMS 20000
 
 struct message {
-	unsigned *counter; /**< plain memory: written by the producer, read and freed by the consumer */
+	unsigned *counter; /**< plain memory: the producer writes, the consumer reads and frees */
 	unsigned producer;
 };
 

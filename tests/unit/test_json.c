@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,7 +134,8 @@ Test(json, times_are_rfc3339)
 
 Test(json, escapes_what_json_needs)
 {
-	expect_escaped("a\"b\\c/\b\f\n\r\t\x01\x1f\x7f", 14, "a\\\"b\\\\c/\\u0008\\u000c\\n\\r\\t\\u0001\\u001f\\u007f");
+	expect_escaped("a\"b\\c/\b\f\n\r\t\x01\x1f\x7f", 14,
+		       "a\\\"b\\\\c/\\u0008\\u000c\\n\\r\\t\\u0001\\u001f\\u007f");
 	expect_escaped("nul\0nul", 7, "nul\\u0000nul");
 	expect_escaped("", 0, "");
 }
@@ -152,7 +154,7 @@ Test(json, keeps_utf8_and_replaces_the_rest_byte_by_byte)
 		{"\xed\x9f\xbf", 0},
 		{"\xee\x80\x80", 0},
 		{"\x80", 1},
-		{"\xc0\xaf", 2},	 /* overlong "/" */
+		{"\xc0\xaf", 2}, /* overlong "/" */
 		{"\xc1\xbf", 2},
 		{"\xe0\x9f\xbf", 3},	 /* overlong */
 		{"\xed\xa0\x80", 3},	 /* surrogate */
@@ -166,12 +168,11 @@ Test(json, keeps_utf8_and_replaces_the_rest_byte_by_byte)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char want[64] = "";
+		char want[64];
 
-		for (unsigned n = 0; n < rows[i].bad; n++)
-			strcat(want, fffd);
-		if (rows[i].bad == 0)
-			strcpy(want, rows[i].bytes);
+		snprintf(want, sizeof(want), "%s%s%s%s%s", rows[i].bad == 0 ? rows[i].bytes : "",
+			 rows[i].bad > 0 ? fffd : "", rows[i].bad > 1 ? fffd : "",
+			 rows[i].bad > 2 ? fffd : "", rows[i].bad > 3 ? fffd : "");
 		expect_escaped(rows[i].bytes, strlen(rows[i].bytes), want);
 	}
 	expect_escaped("\xe2\x82x", 3, "\xef\xbf\xbd\xef\xbf\xbdx");

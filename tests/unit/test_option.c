@@ -17,14 +17,15 @@ Test(option, reads_plain_numbers_up_to_64_bits)
 Test(option, rejects_whatever_is_not_a_plain_number)
 {
 	static const char *const bad[] = {
-		"",    " ",    "-1",  "+5",	 "010",	 "00",	"1e3", "0x10", "1.5", " 1",
-		"1 ",  "1\n",  "1,0", "one",	 "٣",	 "1KiB", "1s",	"0B",  "0s",  "0 ",
-		"NaN", "1_000", "-0", "99999999999999999999x",
+		"",    " ",  "-1", "+5",  "010", "00",	  "1e3", "0x10",
+		"1.5", " 1", "1 ", "1\n", "1,0", "one",	  "٣",	 "1KiB",
+		"1s",  "0B", "0s", "0 ",  "NaN", "1_000", "-0",	 "99999999999999999999x",
 	};
 	uint64_t value = 7;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		cr_assert_eq(ch_parse_uint(bad[i], 0, UINT64_MAX, &value), CH_E_SYNTAX, "'%s'", bad[i]);
+		cr_assert_eq(ch_parse_uint(bad[i], 0, UINT64_MAX, &value), CH_E_SYNTAX, "'%s'",
+			     bad[i]);
 		cr_assert_eq(value, 7);
 	}
 }
@@ -67,19 +68,22 @@ Test(option, reads_sizes)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t bytes = 7;
 
-		cr_assert_eq(ch_parse_size(rows[i].text, 0, UINT64_MAX, &bytes), 0, "%s", rows[i].text);
+		cr_assert_eq(ch_parse_size(rows[i].text, 0, UINT64_MAX, &bytes), 0, "%s",
+			     rows[i].text);
 		cr_assert_eq(bytes, rows[i].bytes, "%s", rows[i].text);
 	}
 }
 
 Test(option, rejects_sizes_that_could_be_misread)
 {
-	static const char *const bad[] = {"1GiB ", " 1GiB", "1 GiB", "1gib", "1GIB", "1G", "1K",  "1KB",
-					  "010",   "-1",    "1e3",   "",     "KiB",  "+5", "1.5GiB", "1GiBs"};
+	static const char *const bad[] = {"1GiB ", " 1GiB", "1 GiB",  "1gib", "1GIB", "1G",
+					  "1K",	   "1KB",   "010",    "-1",   "1e3",  "",
+					  "KiB",   "+5",    "1.5GiB", "1GiBs"};
 	uint64_t bytes = 7;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		cr_assert_eq(ch_parse_size(bad[i], 0, UINT64_MAX, &bytes), CH_E_SYNTAX, "'%s'", bad[i]);
+		cr_assert_eq(ch_parse_size(bad[i], 0, UINT64_MAX, &bytes), CH_E_SYNTAX, "'%s'",
+			     bad[i]);
 	cr_assert_eq(ch_parse_size("16777216TiB", 0, UINT64_MAX, &bytes), CH_E_RANGE);
 	cr_assert_eq(ch_parse_size("1GiB", 0, 1073741823, &bytes), CH_E_RANGE);
 	cr_assert_eq(ch_parse_size("1KiB", 1025, UINT64_MAX, &bytes), CH_E_RANGE);
@@ -104,19 +108,21 @@ Test(option, reads_durations)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t ns = 7;
 
-		cr_assert_eq(ch_parse_duration(rows[i].text, 0, UINT64_MAX, &ns), 0, "%s", rows[i].text);
+		cr_assert_eq(ch_parse_duration(rows[i].text, 0, UINT64_MAX, &ns), 0, "%s",
+			     rows[i].text);
 		cr_assert_eq(ns, rows[i].ns, "%s", rows[i].text);
 	}
 }
 
 Test(option, a_duration_needs_its_unit)
 {
-	static const char *const bad[] = {"5",	 "1m",	"5sec", "5 s",	"5s ", "-5s", "1.5s",
-					  "05s", "1M", "1us", "1h30min", "",   "s",   "00"};
+	static const char *const bad[] = {"5",	 "1m", "5sec", "5 s",	  "5s ", "-5s", "1.5s",
+					  "05s", "1M", "1us",  "1h30min", "",	 "s",	"00"};
 	uint64_t ns = 7;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		cr_assert_eq(ch_parse_duration(bad[i], 0, UINT64_MAX, &ns), CH_E_SYNTAX, "'%s'", bad[i]);
+		cr_assert_eq(ch_parse_duration(bad[i], 0, UINT64_MAX, &ns), CH_E_SYNTAX, "'%s'",
+			     bad[i]);
 	cr_assert_eq(ch_parse_duration("213504d", 0, UINT64_MAX, &ns), CH_E_RANGE);
 	cr_assert_eq(ch_parse_duration("0", 1, UINT64_MAX, &ns), CH_E_RANGE);
 	cr_assert_eq(ch_parse_duration("2s", 0, 1999999999, &ns), CH_E_RANGE);

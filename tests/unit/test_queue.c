@@ -87,6 +87,7 @@ Test(queue, copies_items_of_any_size)
 	ch_queue_deinit(&queue);
 	cr_assert_eq(ch_queue_init(&queue, 1U << 31, SIZE_MAX / 4), -ENOMEM);
 	cr_assert_eq(ch_queue_init(&queue, 4, SIZE_MAX), -ENOMEM);
+	cr_assert_null(queue.cells);
 }
 
 Test(queue, lives_in_plain_heap_memory)

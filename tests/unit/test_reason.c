@@ -26,8 +26,8 @@ Test(reason, every_name_is_kebab_case_and_leads_back)
 		enum ch_reason reason = (enum ch_reason)i;
 
 		cr_assert(is_kebab(ch_reason_name(reason)), "%s", ch_reason_name(reason));
-		cr_assert_eq(ch_reason_from_name(ch_reason_name(reason)), reason, "%s is not unique",
-			     ch_reason_name(reason));
+		cr_assert_eq(ch_reason_from_name(ch_reason_name(reason)), reason,
+			     "%s is not unique", ch_reason_name(reason));
 		cr_assert_gt(strlen(ch_reason_text(reason)), 10);
 		cr_assert_lt(ch_reason_event(reason), CH_EVENT_COUNT);
 	}

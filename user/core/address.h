@@ -13,7 +13,7 @@ struct ch_address {
 	uint8_t family; /**< 4, 6, or 0 = none */
 };
 
-/** "192.0.2.1:4335" or "[2001:db8::1]:4335" (no zone, no leading zeros). @return 0 or CH_E_SYNTAX. */
+/** "192.0.2.1:4335" or "[2001:db8::1]:4335"; no zone, no leading zeros. @return 0, CH_E_SYNTAX. */
 CH_NODISCARD int ch_address_parse(const char *text, struct ch_address *address);
 
 /** Turns a v4-mapped v6 address (::ffff:192.0.2.1) into the v4 one. */

@@ -51,9 +51,11 @@ int ch_buf_reserve(struct ch_buf *buf, size_t more)
 	if (more <= buf->cap - buf->len)
 		return 0;
 	if (__builtin_add_overflow(buf->len, more, &need))
-		return CH_E_LIMIT;
+		need = SIZE_MAX;
 	if (buf->max != 0 && need > buf->max)
 		return CH_E_LIMIT;
+	if (need > PTRDIFF_MAX)
+		return -ENOMEM;
 	cap = buf->cap < 64 ? 64 : buf->cap + buf->cap / 2;
 	if (cap < need)
 		cap = need;

@@ -23,7 +23,7 @@ void ch_hist_record(struct ch_hist *hist, uint64_t value);
 void ch_hist_merge(struct ch_hist *to, const struct ch_hist *from);
 
 /**
- * The highest value of the bucket that holds the @percent-th percentile (0..100), but never more than
- * the largest value recorded; 0 when empty.
+ * The highest value of the bucket that holds the @percent-th percentile (0..100), but never more
+ * than the largest value recorded; 0 when empty.
  */
 uint64_t ch_hist_percentile(const struct ch_hist *hist, double percent);

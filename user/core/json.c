@@ -127,8 +127,8 @@ void ch_json_double(struct ch_json *json, const char *key, double value)
 	if (size < 1e15) {
 		uint64_t milli = (uint64_t)(size * 1000 + 0.5);
 
-		snprintf(text, sizeof(text), "%s%" PRIu64 ".%03u", value < 0 && milli > 0 ? "-" : "",
-			 milli / 1000, (unsigned)(milli % 1000));
+		snprintf(text, sizeof(text), "%s%" PRIu64 ".%03u",
+			 value < 0 && milli > 0 ? "-" : "", milli / 1000, (unsigned)(milli % 1000));
 	} else {
 		snprintf(text, sizeof(text), "%.0f.000", value);
 	}
@@ -153,7 +153,8 @@ static struct date date_of(uint64_t unix_day)
 	const uint64_t days = unix_day + 719468;
 	const uint64_t cycle = days / 146097;
 	const unsigned in_cycle = (unsigned)(days % 146097);
-	const unsigned year = (in_cycle - in_cycle / 1460 + in_cycle / 36524 - in_cycle / 146096) / 365;
+	const unsigned year =
+		(in_cycle - in_cycle / 1460 + in_cycle / 36524 - in_cycle / 146096) / 365;
 	const unsigned in_year = in_cycle - (365 * year + year / 4 - year / 100);
 	const unsigned month = (5 * in_year + 2) / 153;
 	struct date date;

@@ -18,7 +18,7 @@ struct ch_json {
 
 void ch_json_init(struct ch_json *json, struct ch_buf *out);
 
-/* @key is NULL inside arrays and for the outermost value. Keys are trusted literals, never escaped. */
+/* @key is NULL in arrays and for the outermost value. Keys are trusted literals, never escaped. */
 void ch_json_object(struct ch_json *json, const char *key);
 void ch_json_object_end(struct ch_json *json);
 void ch_json_array(struct ch_json *json, const char *key);

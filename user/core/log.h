@@ -19,10 +19,11 @@ struct ch_log {
 };
 
 /**
- * Formats and writes one line of at most 1023 bytes (longer ones are cut), without a newline; control
- * characters become "?". A NULL log drops it.
+ * Formats and writes one line of at most 1023 bytes (longer ones are cut), without a newline;
+ * control characters become "?". A NULL log drops it.
  */
-void ch_log(const struct ch_log *log, enum ch_log_level level, const char *fmt, ...) CH_PRINTF(3, 4);
+void ch_log(const struct ch_log *log, enum ch_log_level level, const char *fmt, ...)
+	CH_PRINTF(3, 4);
 
 /** "error", "warning", "info" or "debug". */
 const char *ch_log_level_name(enum ch_log_level level);

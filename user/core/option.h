@@ -11,11 +11,18 @@
 /** Decimal digits only. @return 0, CH_E_SYNTAX, or CH_E_RANGE when outside @min..@max. */
 CH_NODISCARD int ch_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 
-/** Bytes: a number with an optional B, KiB, MiB, GiB, TiB (1024) or kB, MB, GB, TB (1000). @return as ch_parse_uint. */
+/**
+ * Bytes: a number with an optional B, KiB, MiB, GiB, TiB (1024) or kB, MB, GB, TB (1000).
+ * @return as ch_parse_uint
+ */
 CH_NODISCARD int ch_parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *bytes);
 
-/** A number with ms, s, min, h or d (mandatory unless the number is 0). @value is nanoseconds, as are @min, @max. */
-CH_NODISCARD int ch_parse_duration(const char *text, uint64_t min_ns, uint64_t max_ns, uint64_t *ns);
+/**
+ * Nanoseconds: a number with ms, s, min, h or d (mandatory unless the number is 0).
+ * @return as ch_parse_uint
+ */
+CH_NODISCARD int ch_parse_duration(const char *text, uint64_t min_ns, uint64_t max_ns,
+				   uint64_t *ns);
 
 /** true/false, yes/no, on/off. @return 0 or CH_E_SYNTAX. */
 CH_NODISCARD int ch_parse_bool(const char *text, bool *value);

@@ -23,7 +23,9 @@ static struct cell *cell_at(const struct ch_queue *queue, uint64_t position)
 
 int ch_queue_init(struct ch_queue *queue, uint32_t cap, size_t item_bytes)
 {
-	uint64_t slots = 2; /* with one cell "filled" and "free on the next lap" were the same number */
+	/* With one cell "filled" and "free on the next lap" were the same number. */
+	uint64_t slots = 2;
+	size_t bytes;
 
 	assert(cap >= 1 && cap <= 1U << 31);
 	while (slots < cap)
@@ -33,6 +35,8 @@ int ch_queue_init(struct ch_queue *queue, uint32_t cap, size_t item_bytes)
 		return -ENOMEM;
 	queue->item_bytes = item_bytes;
 	queue->stride = (sizeof(struct cell) + item_bytes + 7) / 8 * 8;
+	if (__builtin_mul_overflow(slots, queue->stride, &bytes))
+		return -ENOMEM;
 	queue->mask = slots - 1;
 	queue->cells = calloc(slots, queue->stride);
 	if (queue->cells == NULL)
@@ -54,7 +58,7 @@ void ch_queue_deinit(struct ch_queue *queue)
 /*
  * `awake` is only ever exchanged, by both sides. Exchanges of one variable have one order: a
  * producer either comes after the consumer's exchange and sees false, or before it, and then the
- * consumer, which acquires what it reads, sees the cell when it looks again. A wake-up is never lost.
+ * consumer, which acquires what it reads, sees the cell when it looks again.
  */
 int ch_queue_push(struct ch_queue *queue, const void *item)
 {
@@ -67,9 +71,9 @@ int ch_queue_push(struct ch_queue *queue, const void *item)
 		cell = cell_at(queue, position);
 		sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
 		if (sequence == position) {
-			if (atomic_compare_exchange_weak_explicit(&queue->tail, &position, position + 1,
-								  memory_order_relaxed,
-								  memory_order_relaxed))
+			if (atomic_compare_exchange_weak_explicit(
+				    &queue->tail, &position, position + 1, memory_order_relaxed,
+				    memory_order_relaxed))
 				break;
 		} else if ((int64_t)(sequence - position) < 0) {
 			return CH_E_FULL;

@@ -29,7 +29,7 @@ struct ch_queue {
 CH_NODISCARD int ch_queue_init(struct ch_queue *queue, uint32_t cap, size_t item_bytes);
 void ch_queue_deinit(struct ch_queue *queue);
 
-/** Copies @item in. @return 0 done, 1 done and the consumer must be woken, CH_E_FULL nothing done. */
+/** Copies @item in. @return 0; 1 done and the consumer must be woken; CH_E_FULL nothing done. */
 CH_NODISCARD int ch_queue_push(struct ch_queue *queue, const void *item);
 
 /**

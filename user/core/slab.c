@@ -16,6 +16,7 @@ int ch_slab_init(struct ch_slab *slab, uint32_t cap, size_t item_bytes)
 {
 	const size_t align = alignof(max_align_t);
 	size_t slots = cap > 0 ? cap : 1;
+	size_t bytes;
 
 	assert(cap < CH_SLOT_NONE);
 	memset(slab, 0, sizeof(*slab));
@@ -23,6 +24,8 @@ int ch_slab_init(struct ch_slab *slab, uint32_t cap, size_t item_bytes)
 	if (item_bytes > SIZE_MAX - align)
 		return -ENOMEM;
 	slab->stride = item_bytes > 0 ? (item_bytes + align - 1) / align * align : align;
+	if (__builtin_mul_overflow(slots, slab->stride, &bytes))
+		return -ENOMEM;
 	/* calloc of large blocks hands out untouched zero pages: an unused slot costs nothing. */
 	slab->items = calloc(slots, slab->stride);
 	slab->generations = calloc(slots, sizeof(*slab->generations));

@@ -127,7 +127,7 @@ static uint64_t first_event(const struct ch_wheel *wheel, unsigned *level, unsig
 	return UINT64_MAX;
 }
 
-/** Moves the list at @from to the end of the list whose last link is @tail. @return the new last link. */
+/** Moves the list at @from behind the link @tail, the last of a list. @return the new last link. */
 static struct ch_timer **append(struct ch_timer **tail, struct ch_timer **from)
 {
 	if (*from == NULL)

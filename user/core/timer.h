@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define CH_WHEEL_LEVELS 5
-#define CH_WHEEL_SLOTS 64 /* 64^5 ms = 12 days; later deadlines are re-queued from the last level */
+#define CH_WHEEL_SLOTS 64 /* 64^5 ms = 12 days; what is later is queued again from the last level */
 
 /** Intrusive: lives inside its owner. All zero is "not armed". */
 struct ch_timer {
@@ -27,7 +27,7 @@ struct ch_wheel {
 
 void ch_wheel_init(struct ch_wheel *wheel, uint64_t now_ns);
 
-/** Arms @timer, moving it if it was armed. A deadline in the past fires on the next ch_wheel_expire. */
+/** Arms @timer, moving it if it was armed. A past deadline fires on the next ch_wheel_expire. */
 void ch_wheel_add(struct ch_wheel *wheel, struct ch_timer *timer, uint64_t deadline_ns);
 
 /** Disarms @timer; nothing happens if it is not armed. */
@@ -42,7 +42,8 @@ static inline bool ch_timer_armed(const struct ch_timer *timer)
  * Calls @fire for every timer whose deadline, rounded up to a millisecond, is <= @now_ns; disarmed
  * before the call. @fire may add and cancel any timer; what it adds fires in a later call, so one
  * call always ends. A timer never fires early; it fires at most 1 ms late.
- * A clock that stands still or jumps far ahead is fine (cost is bounded by the timers due, not the jump).
+ * A clock that stands still or jumps far ahead is fine (cost is bounded by the timers due, not the
+ * jump).
  * @return how many fired
  */
 uint64_t ch_wheel_expire(struct ch_wheel *wheel, uint64_t now_ns,
