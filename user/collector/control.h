@@ -7,19 +7,26 @@
  *
  *   GET    /healthz
  *   GET    /v1/status
- *   GET    /v1/devices?state=&name=&profile=&after=&limit=   NDJSON, streamed
+ *   GET    /v1/devices?state=&name=&profile=&manufacturer=&after=&limit=   NDJSON, streamed
  *   GET    /v1/devices/NAME
  *   POST   /v1/devices/NAME/rpc?timeout=                     XML in, XML out
  *   DELETE /v1/devices/NAME/session
  *   GET    /v1/quarantine
- * Errors: {"error": "...", "message": "..."} with 400, 404, 409 (not connected), 413, 429, 503, 504.
+ * Errors: {"error": "...", "message": "..."} with 400, 403, 404, 405, 409 (not connected), 413, 429,
+ * 500, 502, 503, 504. Only root and our own uid are served. docs/control-api.md has it all.
  */
 #include <callhome/callhome.h>
 
 struct ch_control;
 
-/** Takes the lock and listens. @return 0; a negated errno with one sentence in @error (path too long, in use, ...). */
+/**
+ * Takes the lock and listens. @collector must outlive the control socket.
+ * @return 0; a negated errno with one sentence in @error (path too long, in use, ...)
+ */
 CH_NODISCARD int ch_control_open(struct ch_collector *collector, const char *path,
 				 struct ch_control **control, char error[256]);
-/** Ends the thread, answers what waits with 503, removes socket and lock. NULL is fine. */
+/**
+ * Answers what waits for a device with 503, gives answers under way up to two seconds, ends the
+ * thread, removes socket and lock. Replies that come later are dropped. NULL is fine.
+ */
 void ch_control_close(struct ch_control *control);

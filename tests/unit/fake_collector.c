@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake_collector.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define THREADS_MOST 256
+#define OPERATION_MOST 4096
+#define LARGE_BYTES 1000000
+
+struct ch_collector {
+	uint32_t devices;
+	bool killed[16];
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	pthread_t threads[THREADS_MOST];
+	unsigned thread_count;
+	unsigned hanging;
+	bool finish;
+	uint64_t timeout_ns;
+	char operation[OPERATION_MOST];
+};
+
+struct call {
+	struct ch_collector *fake;
+	ch_reply_fn fn;
+	void *ctx;
+	char operation[OPERATION_MOST];
+};
+
+struct ch_collector *fake_new(uint32_t devices)
+{
+	struct ch_collector *fake = calloc(1, sizeof(*fake));
+
+	if (fake == NULL)
+		abort();
+	fake->devices = devices;
+	pthread_mutex_init(&fake->lock, NULL);
+	pthread_cond_init(&fake->changed, NULL);
+	return fake;
+}
+
+void fake_finish_hanging(struct ch_collector *fake)
+{
+	pthread_mutex_lock(&fake->lock);
+	fake->finish = true;
+	pthread_cond_broadcast(&fake->changed);
+	pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_await_hanging(struct ch_collector *fake, unsigned count)
+{
+	pthread_mutex_lock(&fake->lock);
+	while (fake->hanging < count)
+		pthread_cond_wait(&fake->changed, &fake->lock);
+	pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_free(struct ch_collector *fake)
+{
+	fake_finish_hanging(fake);
+	for (unsigned i = 0; i < fake->thread_count; i++)
+		pthread_join(fake->threads[i], NULL);
+	pthread_cond_destroy(&fake->changed);
+	pthread_mutex_destroy(&fake->lock);
+	free(fake);
+}
+
+const char *fake_operation(struct ch_collector *fake)
+{
+	return fake->operation;
+}
+
+uint64_t fake_timeout_ns(struct ch_collector *fake)
+{
+	return fake->timeout_ns;
+}
+
+/* --- what the API shows --- */
+
+const char *ch_version(void)
+{
+	return "callhome 9.8.7-fake";
+}
+
+const char *ch_device_state_name(enum ch_device_state state)
+{
+	static const char *const names[] = {"never", "connecting", "connected", "disconnected",
+					    "refused"};
+
+	return names[state];
+}
+
+uint32_t ch_collector_device_count(const struct ch_collector *collector)
+{
+	return collector->devices;
+}
+
+static void special_names(const struct ch_collector *collector, uint32_t index,
+			  struct ch_device_view *view)
+{
+	if (index + 2 == collector->devices)
+		snprintf(view->name, sizeof(view->name), "pe/1 %%");
+	if (index + 1 == collector->devices)
+		snprintf(view->identifier, sizeof(view->identifier),
+			 "\x1b[31mX\x07\xc2\x9bY\xff\xe2\x80\xaeZ\xc3\xa9");
+}
+
+int ch_collector_device(const struct ch_collector *collector, uint32_t index,
+			struct ch_device_view *view)
+{
+	static const enum ch_device_state states[] = {CH_DEVICE_CONNECTED, CH_DEVICE_NEVER,
+						      CH_DEVICE_CONNECTING, CH_DEVICE_DISCONNECTED,
+						      CH_DEVICE_REFUSED};
+	static const enum ch_reason reasons[] = {CH_REASON_NONE, CH_REASON_NONE, CH_REASON_NONE,
+						 CH_REASON_CLOSED_BY_DEVICE, CH_REASON_EXPIRED};
+	bool seen = index % 5 != 1;
+
+	if (index >= collector->devices)
+		return CH_E_UNKNOWN;
+	memset(view, 0, sizeof(*view));
+	snprintf(view->name, sizeof(view->name), "r%u", index);
+	snprintf(view->identifier, sizeof(view->identifier), "SN-%u", index);
+	snprintf(view->manufacturer, sizeof(view->manufacturer), index % 2 == 0 ? "acme" : "borg");
+	snprintf(view->profile, sizeof(view->profile), index % 3 == 0 ? "core" : "edge");
+	if (seen)
+		snprintf(view->peer, sizeof(view->peer), "127.0.0.%u:%u", index % 250 + 1,
+			 40000 + index % 10000);
+	special_names(collector, index, view);
+	view->state = states[index % 5];
+	view->reason = reasons[index % 5];
+	if (index < 16 && collector->killed[index]) {
+		view->state = CH_DEVICE_DISCONNECTED;
+		view->reason = CH_REASON_KILLED;
+	}
+	view->transport = "netconf-tls";
+	view->tls_version = seen ? "TLSv1.3" : "";
+	view->cipher = seen ? "TLS_AES_128_GCM_SHA256" : "";
+	view->record_layer = seen ? "user" : "";
+	view->since_unix_ns = seen ? UINT64_C(1767225600123000000) : 0;
+	view->session_id = seen ? 100 + index : 0;
+	view->capabilities = seen ? 2u | 4u | 8u : 0; /* base:1.1, notification, interleave */
+	view->worker = index % 2;
+	view->login_us = seen ? 12345 : 0;
+	view->sessions = seen;
+	view->notifications = index * 10;
+	view->replies = index;
+	view->received_bytes = 1000;
+	view->sent_bytes = 500;
+	return 0;
+}
+
+int ch_collector_find(const struct ch_collector *collector, const char *name, uint32_t *index)
+{
+	struct ch_device_view view;
+
+	for (uint32_t i = 0; ch_collector_device(collector, i, &view) == 0; i++) {
+		if (strcmp(view.name, name) == 0) {
+			*index = i;
+			return 0;
+		}
+	}
+	return CH_E_UNKNOWN;
+}
+
+void ch_collector_view(const struct ch_collector *collector, struct ch_collector_view *view)
+{
+	*view = (struct ch_collector_view){
+		.started_unix_ns = UINT64_C(1767225600000000000),
+		.threads = 2,
+		.devices = collector->devices,
+		.byte_budget = 1 << 30,
+		.byte_budget_used = 4096,
+		.max_sessions = 10000,
+		.max_handshakes = 500,
+		.spool_written = {11, 22, 33},
+		.spool_dropped = 4,
+		.spool_errors = 5,
+		.login_p50_us = 2100,
+		.login_p99_us = 98700,
+		.quarantined = 20,
+		.record_layer = "user",
+	};
+}
+
+void ch_collector_counters(const struct ch_collector *collector,
+			   void (*fn)(void *ctx, const char *name, const char *help, bool gauge,
+				      uint64_t value),
+			   void *ctx)
+{
+	(void)collector;
+	fn(ctx, "accepted", "connections accepted", false, 1234);
+	fn(ctx, "up", "NETCONF sessions that are up now", true, 987);
+	fn(ctx, "tickets", "TLS session tickets dropped", false, 0);
+	fn(ctx, "reason.silent", "", false, 3);
+	fn(ctx, "reason.unknown-ca", "", false, 0);
+}
+
+size_t ch_collector_quarantine(const struct ch_collector *collector, size_t first, size_t most,
+			       struct ch_quarantine_view *views)
+{
+	size_t count = 0;
+
+	(void)collector;
+	for (; count < most && first + count < 20; count++) {
+		struct ch_quarantine_view *view = &views[count];
+
+		memset(view, 0, sizeof(*view));
+		memset(view->spki_sha256, 0xab, 32);
+		memset(view->cert_sha256, 0xcd, 32);
+		snprintf(view->manufacturer, sizeof(view->manufacturer), "acme");
+		snprintf(view->identifier, sizeof(view->identifier), "Q%zu", first + count);
+		snprintf(view->peer, sizeof(view->peer), "127.0.0.9:9");
+		view->first_unix_ns = UINT64_C(1767225600000000000);
+		view->last_unix_ns = UINT64_C(1767225601000000000);
+		view->count = 7;
+	}
+	return count;
+}
+
+/* --- what the API does --- */
+
+static bool starts(const char *operation, const char *element)
+{
+	return strncmp(operation + 1, element, strlen(element)) == 0;
+}
+
+static void hang(struct ch_collector *fake)
+{
+	pthread_mutex_lock(&fake->lock);
+	fake->hanging++;
+	pthread_cond_broadcast(&fake->changed);
+	while (!fake->finish)
+		pthread_cond_wait(&fake->changed, &fake->lock);
+	pthread_mutex_unlock(&fake->lock);
+}
+
+static void say(const struct call *call, const char *text)
+{
+	call->fn(call->ctx, (const uint8_t *)text, strlen(text), false, 0);
+}
+
+static void say_large(const struct call *call)
+{
+	static const char piece[] = "0123456789";
+
+	say(call, "<rpc-reply><data>");
+	for (int i = 0; i < LARGE_BYTES / 10; i++)
+		say(call, piece);
+	say(call, "</data></rpc-reply>");
+}
+
+static void *run_call(void *arg)
+{
+	struct call *call = arg;
+	int status = 0;
+
+	if (starts(call->operation, "error")) {
+		say(call, "<rpc-reply message-id=\"1\"><rpc-error><error-type>application</error-type>");
+		say(call, "<error-tag>access-denied</error-tag><error-severity>error</error-severity>");
+		say(call, "</rpc-error></rpc-reply>");
+	} else if (starts(call->operation, "junk")) {
+		say(call, "<rpc-reply><rpc-error>\x1b[31m</rpc-reply>");
+	} else if (starts(call->operation, "large")) {
+		say_large(call);
+	} else if (starts(call->operation, "hang")) {
+		say(call, "<rpc-reply>");
+		hang(call->fake);
+		status = CH_E_NOT_CONNECTED;
+	} else if (starts(call->operation, "timeout")) {
+		status = CH_E_TIMEOUT;
+	} else if (starts(call->operation, "gone")) {
+		say(call, "<rpc-rep");
+		status = CH_E_NOT_CONNECTED;
+	} else if (starts(call->operation, "limit")) {
+		status = CH_E_LIMIT;
+	} else if (!starts(call->operation, "empty")) {
+		say(call, "<rpc-reply message-id=\"1\"><ok/><echo>");
+		say(call, call->operation);
+		say(call, "</echo></rpc-reply>");
+	}
+	call->fn(call->ctx, NULL, 0, true, status);
+	free(call);
+	return NULL;
+}
+
+int ch_collector_rpc(struct ch_collector *collector, const char *device, const char *operation,
+		     size_t len, uint64_t timeout_ns, ch_reply_fn fn, void *ctx)
+{
+	struct call *call;
+	uint32_t index;
+	int err = ch_collector_find(collector, device, &index);
+
+	if (err != 0)
+		return err;
+	if (index % 5 != 0)
+		return CH_E_NOT_CONNECTED;
+	if (starts(operation, "full"))
+		return CH_E_FULL;
+	if (starts(operation, "state"))
+		return CH_E_STATE;
+	call = calloc(1, sizeof(*call));
+	if (call == NULL)
+		abort();
+	call->fake = collector;
+	call->fn = fn;
+	call->ctx = ctx;
+	snprintf(call->operation, sizeof(call->operation), "%.*s", (int)len, operation);
+	pthread_mutex_lock(&collector->lock);
+	collector->timeout_ns = timeout_ns;
+	memcpy(collector->operation, call->operation, sizeof(call->operation));
+	if (collector->thread_count == THREADS_MOST ||
+	    pthread_create(&collector->threads[collector->thread_count++], NULL, run_call, call) != 0)
+		abort();
+	pthread_mutex_unlock(&collector->lock);
+	return 0;
+}
+
+int ch_collector_kill(struct ch_collector *collector, const char *device)
+{
+	uint32_t index;
+	int err = ch_collector_find(collector, device, &index);
+
+	if (err != 0)
+		return err;
+	if (index % 5 != 0 || index >= 16 || collector->killed[index])
+		return CH_E_NOT_CONNECTED;
+	collector->killed[index] = true;
+	return 0;
+}

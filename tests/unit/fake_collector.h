@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A collector without sockets behind the public API, for tests of what is written on that API.
+ * Devices r0, r1, ... differ by index: r0 connected, r1 never, r2 connecting, r3 disconnected
+ * (closed-by-device), r4 refused (expired), and so on round by five. The last two are special:
+ * "pe/1 %" needs escapes in a URL, and a hostile one has escape sequences in its identifier.
+ *
+ * What an rpc does is chosen by the first element of the operation:
+ *   error, junk, empty   replies of that kind      timeout, gone, limit   the final status
+ *   full, state          refused at once           hang                   until fake_finish_hanging
+ *   large                1 MB in pieces            anything else          <ok/>, with an echo
+ */
+#include <callhome/callhome.h>
+
+struct ch_collector *fake_new(uint32_t devices);
+/** Joins the threads of all rpcs. */
+void fake_free(struct ch_collector *fake);
+/** Ends every hanging rpc with CH_E_NOT_CONNECTED. */
+void fake_finish_hanging(struct ch_collector *fake);
+/** Waits until so many rpcs hang. */
+void fake_await_hanging(struct ch_collector *fake, unsigned count);
+/** The last operation and timeout that came. */
+const char *fake_operation(struct ch_collector *fake);
+uint64_t fake_timeout_ns(struct ch_collector *fake);

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control.h"
+#include "control_http.h"
+#include "control_rpc.h"
+#include "control_socket.h"
+#include "control_views.h"
+#include "user/core/option.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS 64u
+/** Fewer than CONNECTIONS, so that `status` works while every device is slow to answer. */
+#define RPCS 32u
+#define IDLE_TIMEOUT_S 30u
+#define CONNECTION_MEMORY ((size_t)32 * 1024)
+/** Bytes of an oversized body that are read before the connection is cut instead of answered. */
+#define DISCARD_MOST (16 * CH_RPC_BODY_MOST)
+#define DRAIN_S 2
+#define DEVICES_PATH "/v1/devices/"
+
+struct ch_control {
+	struct ch_collector *collector;
+	struct MHD_Daemon *daemon;
+	struct ch_control_socket sock;
+	uint64_t opened_ns; /**< monotonic */
+	pthread_mutex_t lock;
+	pthread_cond_t idle;	  /**< no request is under way; on CLOCK_MONOTONIC */
+	struct request *requests; /**< all that are under way */
+	unsigned active;	  /**< length of @requests */
+	unsigned rpcs;		  /**< those with an rpc */
+	bool stopping;
+};
+
+enum target {
+	TARGET_HEALTH,
+	TARGET_STATUS,
+	TARGET_DEVICES,
+	TARGET_DEVICE,
+	TARGET_RPC,
+	TARGET_SESSION,
+	TARGET_QUARANTINE,
+	TARGET_NONE,
+};
+
+struct route {
+	const char *path; /**< whole path, or what follows /v1/devices/NAME when @named */
+	bool named;
+	const char *method;
+	const char *const *keys; /**< query parameters, NULL-terminated */
+};
+
+static const char *const no_keys[] = {NULL};
+static const char *const device_keys[] = {"state", "name",  "profile", "manufacturer",
+					  "after", "limit", NULL};
+static const char *const rpc_keys[] = {"timeout", NULL};
+
+static const struct route routes[] = {
+	[TARGET_HEALTH] = {"/healthz", false, "GET", no_keys},
+	[TARGET_STATUS] = {"/v1/status", false, "GET", no_keys},
+	[TARGET_DEVICES] = {"/v1/devices", false, "GET", device_keys},
+	[TARGET_DEVICE] = {"", true, "GET", no_keys},
+	[TARGET_RPC] = {"/rpc", true, "POST", rpc_keys},
+	[TARGET_SESSION] = {"/session", true, "DELETE", no_keys},
+	[TARGET_QUARANTINE] = {"/v1/quarantine", false, "GET", no_keys},
+};
+
+/** One HTTP request, from its headers to the end of its answer. */
+struct request {
+	struct ch_control *control;
+	struct request *next; /**< in control->requests */
+	struct request **link;
+	enum target target;
+	struct ch_buf body;
+	uint64_t discarded; /**< bytes of the body that were too many */
+	struct ch_control_rpc *rpc;
+	bool counted_rpc;
+	char device[CH_HTTP_VALUE_MOST + 1]; /**< decoded NAME of the path */
+};
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* --- routing --- */
+
+/** Which resource @path (still escaped: a name may contain %2F) means, and the device in it. */
+static enum target find_target(const char *path, char device[CH_HTTP_VALUE_MOST + 1])
+{
+	const char *name = path + strlen(DEVICES_PATH);
+	bool named = strncmp(path, DEVICES_PATH, strlen(DEVICES_PATH)) == 0;
+	size_t len = named ? strcspn(name, "/") : 0;
+
+	for (unsigned t = 0; t < TARGET_NONE; t++) {
+		if (routes[t].named != named)
+			continue;
+		if (!named && strcmp(routes[t].path, path) == 0)
+			return (enum target)t;
+		if (named && len > 0 && strcmp(routes[t].path, name + len) == 0)
+			return ch_http_decode(name, len, device, CH_HTTP_VALUE_MOST + 1) == 0
+				       ? (enum target)t
+				       : TARGET_NONE;
+	}
+	return TARGET_NONE;
+}
+
+static enum MHD_Result method_error(struct MHD_Connection *connection, const struct route *route,
+				    const char *method)
+{
+	return ch_http_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method-not-allowed",
+			     "this resource takes %s, not %s", route->method, method);
+}
+
+/** What can be said from the headers alone. @return true: @result is the answer. */
+static bool refuse_early(struct request *request, struct MHD_Connection *connection,
+			 const char *url, const char *method, enum MHD_Result *result)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+							 MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const struct route *route;
+	const char *unknown;
+	uint64_t bytes;
+
+	if (info == NULL || !ch_control_peer_allowed(info->connect_fd)) {
+		*result = ch_http_error(connection, MHD_HTTP_FORBIDDEN, "forbidden",
+					"only root and uid %u may use this socket",
+					(unsigned)geteuid());
+		return true;
+	}
+	request->target = find_target(url, request->device);
+	if (request->target == TARGET_NONE) {
+		*result = ch_http_error(connection, MHD_HTTP_NOT_FOUND, "not-found",
+					"there is no %s here; see docs/control-api.md", url);
+		return true;
+	}
+	route = &routes[request->target];
+	if (strcmp(method, route->method) != 0 &&
+	    !(strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0)) {
+		*result = method_error(connection, route, method);
+		return true;
+	}
+	unknown = ch_http_unknown_key(connection, route->keys);
+	if (unknown != NULL) {
+		*result = ch_http_error(connection, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+					"'%s' is no parameter of this resource", unknown);
+		return true;
+	}
+	if (length != NULL && ch_parse_uint(length, 0, CH_RPC_BODY_MOST, &bytes) != 0) {
+		*result = ch_http_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, "too-large",
+					"the body is larger than %d bytes", CH_RPC_BODY_MOST);
+		return true;
+	}
+	return false;
+}
+
+/* --- answers --- */
+
+static enum MHD_Result answer_health(struct MHD_Connection *connection)
+{
+	struct ch_buf body = {0};
+
+	if (ch_buf_append_str(&body, "ok\n") != 0)
+		return MHD_NO;
+	return ch_http_answer(connection, MHD_HTTP_OK, "text/plain", &body);
+}
+
+static enum MHD_Result answer_kill(struct request *request, struct MHD_Connection *connection)
+{
+	struct ch_buf body = {0};
+	int err = ch_collector_kill(request->control->collector, request->device);
+
+	if (err != 0)
+		return ch_http_collector_error(connection, err, request->device);
+	if (ch_buf_append_str(&body, "{\"accepted\":true}\n") != 0)
+		return MHD_NO;
+	return ch_http_answer(connection, MHD_HTTP_ACCEPTED, "application/json", &body);
+}
+
+static enum MHD_Result answer_rpc(struct request *request, struct MHD_Connection *connection)
+{
+	struct ch_control *control = request->control;
+	enum MHD_Result result;
+	struct ch_control_rpc *rpc;
+	bool admitted;
+
+	if (request->rpc != NULL)
+		return ch_control_rpc_finish(connection, request->rpc, request->device);
+	pthread_mutex_lock(&control->lock);
+	admitted = control->rpcs < RPCS;
+	if (admitted) {
+		control->rpcs++;
+		request->counted_rpc = true;
+	}
+	pthread_mutex_unlock(&control->lock);
+	if (!admitted)
+		return ch_http_error(connection, MHD_HTTP_TOO_MANY_REQUESTS, "busy",
+				     "%u requests to devices are waiting already; try again", RPCS);
+	result = ch_control_rpc_start(connection, control->collector, request->device,
+				      (struct ch_slice){request->body.data, request->body.len}, &rpc);
+	ch_buf_deinit(&request->body);
+	pthread_mutex_lock(&control->lock);
+	request->rpc = rpc;
+	if (rpc != NULL && control->stopping) /* ch_control_close did not see it */
+		ch_control_rpc_cancel(rpc);
+	pthread_mutex_unlock(&control->lock);
+	return result;
+}
+
+static enum MHD_Result answer(struct request *request, struct MHD_Connection *connection)
+{
+	struct ch_control *control = request->control;
+
+	if (request->discarded > 0)
+		return ch_http_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, "too-large",
+				     "the body is larger than %d bytes", CH_RPC_BODY_MOST);
+	switch (request->target) {
+	case TARGET_HEALTH:
+		return answer_health(connection);
+	case TARGET_STATUS:
+		return ch_control_status(connection, control->collector,
+					 monotonic_ns() - control->opened_ns);
+	case TARGET_DEVICES:
+		return ch_control_devices(connection, control->collector);
+	case TARGET_DEVICE:
+		return ch_control_device(connection, control->collector, request->device);
+	case TARGET_RPC:
+		return answer_rpc(request, connection);
+	case TARGET_SESSION:
+		return answer_kill(request, connection);
+	case TARGET_QUARANTINE:
+		return ch_control_quarantine(connection, control->collector);
+	case TARGET_NONE: /* refuse_early answered it */
+		break;
+	}
+	return MHD_NO;
+}
+
+/* --- MHD's callbacks, all on its thread --- */
+
+static struct request *begin(struct ch_control *control)
+{
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (request == NULL)
+		return NULL;
+	request->control = control;
+	request->target = TARGET_NONE;
+	request->body.max = CH_RPC_BODY_MOST;
+	pthread_mutex_lock(&control->lock);
+	request->next = control->requests;
+	request->link = &control->requests;
+	if (request->next != NULL)
+		request->next->link = &request->next;
+	control->requests = request;
+	control->active++;
+	pthread_mutex_unlock(&control->lock);
+	return request;
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *connection, void **request_ctx,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct ch_control *control = ctx;
+	struct request *request = *request_ctx;
+
+	(void)connection;
+	(void)code;
+	if (request == NULL)
+		return;
+	*request_ctx = NULL;
+	pthread_mutex_lock(&control->lock);
+	*request->link = request->next;
+	if (request->next != NULL)
+		request->next->link = request->link;
+	control->active--;
+	if (request->counted_rpc)
+		control->rpcs--;
+	if (control->active == 0)
+		pthread_cond_signal(&control->idle);
+	pthread_mutex_unlock(&control->lock);
+	ch_control_rpc_release(request->rpc);
+	ch_buf_deinit(&request->body);
+	free(request);
+}
+
+static enum MHD_Result take_body(struct request *request, const char *data, size_t *len)
+{
+	if (request->discarded > 0 || ch_buf_append(&request->body, data, *len) != 0) {
+		ch_buf_deinit(&request->body);
+		request->discarded += *len;
+	}
+	*len = 0;
+	return request->discarded < DISCARD_MOST ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_len, void **request_ctx)
+{
+	struct ch_control *control = ctx;
+	struct request *request = *request_ctx;
+	enum MHD_Result result = MHD_YES;
+
+	(void)version;
+	if (request == NULL) {
+		request = begin(control);
+		if (request == NULL)
+			return MHD_NO;
+		*request_ctx = request;
+		refuse_early(request, connection, url, method, &result);
+		return result;
+	}
+	if (*upload_len > 0)
+		return take_body(request, upload, upload_len);
+	return answer(request, connection);
+}
+
+/** Leaves paths and queries as they came: we split first and decode then. */
+static size_t keep_escapes(void *ctx, struct MHD_Connection *connection, char *text)
+{
+	(void)ctx;
+	(void)connection;
+	return strlen(text);
+}
+
+/* --- life --- */
+
+static int start_daemon(struct ch_control *control)
+{
+	sigset_t all;
+	sigset_t before;
+
+	errno = 0;
+	sigfillset(&all); /* signals are for the main thread; MHD's inherits this mask */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	control->daemon = MHD_start_daemon(
+		MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
+		control, MHD_OPTION_LISTEN_SOCKET, control->sock.listen_fd,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, control, MHD_OPTION_UNESCAPE_CALLBACK,
+		keep_escapes, NULL, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
+		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		CONNECTION_MEMORY, MHD_OPTION_END);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (control->daemon == NULL)
+		return errno != 0 ? -errno : -EIO;
+	control->sock.listen_fd = -1; /* MHD's from here on */
+	return 0;
+}
+
+static void free_control(struct ch_control *control)
+{
+	ch_control_socket_close(&control->sock);
+	pthread_cond_destroy(&control->idle);
+	pthread_mutex_destroy(&control->lock);
+	free(control);
+}
+
+int ch_control_open(struct ch_collector *collector, const char *path, struct ch_control **control,
+		    char error[256])
+{
+	struct ch_control *new = calloc(1, sizeof(*new));
+	pthread_condattr_t attr;
+	int err;
+
+	if (new == NULL) {
+		snprintf(error, 256, "out of memory for the control socket");
+		return -ENOMEM;
+	}
+	new->collector = collector;
+	new->opened_ns = monotonic_ns();
+	pthread_mutex_init(&new->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&new->idle, &attr);
+	pthread_condattr_destroy(&attr);
+	err = ch_control_socket_open(&new->sock, path, error);
+	if (err != 0)
+		goto out;
+	err = start_daemon(new);
+	if (err != 0)
+		snprintf(error, 256, "cannot start the thread of the control socket: %s",
+			 strerror(-err));
+out:
+	if (err != 0) {
+		free_control(new);
+		return err;
+	}
+	*control = new;
+	return 0;
+}
+
+/** Answers what waits for a device, then gives every answer a moment to be read. */
+static void drain(struct ch_control *control)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += DRAIN_S;
+	pthread_mutex_lock(&control->lock);
+	control->stopping = true;
+	for (struct request *request = control->requests; request != NULL; request = request->next) {
+		if (request->rpc != NULL)
+			ch_control_rpc_cancel(request->rpc);
+	}
+	while (control->active > 0) {
+		if (pthread_cond_timedwait(&control->idle, &control->lock, &until) == ETIMEDOUT)
+			break;
+	}
+	pthread_mutex_unlock(&control->lock);
+}
+
+void ch_control_close(struct ch_control *control)
+{
+	if (control == NULL)
+		return;
+	control->sock.listen_fd = MHD_quiesce_daemon(control->daemon);
+	drain(control);
+	MHD_stop_daemon(control->daemon);
+	free_control(control);
+}
