@@ -235,7 +235,6 @@ int ch_index_build(struct ch_index *index, const uint8_t *yaml, size_t len, stru
 
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
-	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, yaml, len);
 	err = run(&b, &parser, yaml, len);
 	yaml_parser_delete(&parser);

@@ -167,21 +167,23 @@ const struct ch_option ch_options[] = {
 	 .fallback = "1GiB", .help = "of all spool files together; the oldest are removed first"},
 	{CH_SECTION_SPOOL, "file-bytes", CH_OPTION_SIZE, IN(spool_file_bytes), 64 * KIB, 64 * GIB,
 	 .fallback = "64MiB",
-	 .help = "size at which a file is rotated; at most, and if not given at most, an eighth of "
-		 "max-bytes"},
+	 .help = "size at which a file is rotated; no more than an eighth of max-bytes, which lowers "
+		 "the default too"},
 
-	{CH_SECTION_LIMITS, "threads", CH_OPTION_UINT, IN(threads), 1, 256, .fallback = "0",
+	{CH_SECTION_LIMITS, "threads", CH_OPTION_UINT, IN(threads), 1, 128, .fallback = "0",
 	 .zero = "one per core, and more where max-sessions needs more file slots",
 	 .help = "threads that serve devices"},
 	{CH_SECTION_LIMITS, "max-sessions", CH_OPTION_UINT, IN(max_sessions), 1, 16777216,
 	 .fallback = "16384", .help = "connections in any state; more are reset and counted"},
 	{CH_SECTION_LIMITS, "max-handshakes", CH_OPTION_UINT, IN(max_handshakes), 1, 1048576,
 	 .fallback = "1024",
-	 .help = "connections that are logging in; at most, and if not given at most, max-sessions"},
+	 .help = "connections that are logging in; no more than max-sessions, which lowers the default "
+		 "too"},
 	{CH_SECTION_LIMITS, "login-timeout", CH_OPTION_DURATION, IN(login_timeout_ns), 100 * MS,
 	 HOUR / 6, 1, .fallback = "10s", .help = "from accept to the NETCONF hello of the device"},
 	{CH_SECTION_LIMITS, "max-message", CH_OPTION_SIZE, IN(max_message), KIB, GIB,
-	 .fallback = "16MiB", .help = "of one NETCONF message; a longer one ends the session"},
+	 .fallback = "16MiB", .help = "of one NETCONF message, a longer one ends the session; no more than byte-budget, "
+		 "which lowers the default too"},
 	{CH_SECTION_LIMITS, "max-chunks", CH_OPTION_UINT, IN(max_chunks), 1, UINT32_MAX,
 	 .fallback = "1048576", .help = "chunks of one NETCONF message (RFC 6242 framing)"},
 	{CH_SECTION_LIMITS, "max-depth", CH_OPTION_UINT, IN(max_depth), 8, 1024, .fallback = "128",
@@ -190,7 +192,7 @@ const struct ch_option ch_options[] = {
 	 .fallback = "2MiB", .help = "waiting to be sent to one device"},
 	{CH_SECTION_LIMITS, "byte-budget", CH_OPTION_SIZE, IN(byte_budget), MIB, 1024 * 1024 * GIB,
 	 .fallback = "0", .zero = "an eighth of the machine's memory",
-	 .help = "held for all devices together; at least max-message"},
+	 .help = "held for all devices together"},
 	{CH_SECTION_LIMITS, "rpc-timeout", CH_OPTION_DURATION, IN(rpc_timeout_ns), 100 * MS,
 	 24 * HOUR, 1, .fallback = "60s", .help = "for the reply to a request"},
 	{CH_SECTION_LIMITS, "shutdown-timeout", CH_OPTION_DURATION, IN(shutdown_timeout_ns),
