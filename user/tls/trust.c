@@ -67,31 +67,24 @@ uint32_t ch_trust_claimed(const struct ch_trust *trust, X509 *cert)
 }
 
 /*
- * Could a certificate be claimed by both? Two CAs of one name are told apart by their key
- * identifiers only, and an issuer need not have one.
+ * Neither the same anchor nor one of the same name under two manufacturers: a certificate surely
+ * tells its issuer's name only, so that it would not be clear whose policy holds for it (SC3).
  */
-static bool look_alike(const X509 *a, const X509 *b)
-{
-	const ASN1_OCTET_STRING *a_id = X509_get0_subject_key_id((X509 *)a);
-	const ASN1_OCTET_STRING *b_id = X509_get0_subject_key_id((X509 *)b);
-
-	if (X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) != 0)
-		return false;
-	return a_id == NULL || b_id == NULL || ASN1_OCTET_STRING_cmp(a_id, b_id) == 0;
-}
-
 static int check_unique(const struct ch_trust *trust, X509 *anchor, const char *ca_file,
 			char *error)
 {
+	const X509_NAME *name = X509_get_subject_name(anchor);
 	char subject[100];
 
 	for (size_t m = 0; m < trust->count; m++) {
 		const struct ch_manufacturer *other = &trust->manufacturers[m];
 
 		for (int i = 0; i < sk_X509_num(other->anchors); i++) {
-			if (!look_alike(sk_X509_value(other->anchors, i), anchor))
+			X509 *theirs = sk_X509_value(other->anchors, i);
+
+			if (X509_NAME_cmp(X509_get_subject_name(theirs), name) != 0)
 				continue;
-			X509_NAME_oneline(X509_get_subject_name(anchor), subject, sizeof(subject));
+			X509_NAME_oneline(name, subject, sizeof(subject));
 			snprintf(error, CH_ERROR_TEXT,
 				 "%.80s: the CA %.60s is already of manufacturer %.30s: an anchor "
 				 "must "

@@ -110,7 +110,7 @@ void ch_trust_free(struct ch_trust *trust);
 
 /**
  * Adds a manufacturer with all CA certificates of @ca_file (PEM). Its index is the number of
- * manufacturers before it. The same anchor under two manufacturers is an error (SC3).
+ * manufacturers before it. An anchor, or the name of one, under two manufacturers is an error (SC3).
  * @return 0; CH_E_CONFIG with one sentence in @error that names the file and the fix
  */
 CH_NODISCARD int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca_file,
