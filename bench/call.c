@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "call.h"
+
+#include "kernel/sock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+#define CLOSE_NS 2000000000ull /* for the last bytes of a closing session to be taken */
+#define BURST 16	       /* notifications a late timer sends at once */
+
+static uint64_t user_data(const struct call *call, enum call_op op)
+{
+	return ch_user_data((uint8_t)op, call->generation, call->slot);
+}
+
+static bool in_flight(const struct call *call, enum call_op op)
+{
+	return call->inflight & 1u << op;
+}
+
+/* Notes that @op was queued; a ring that refuses work ends the fleet. */
+static void queued(struct sim_fleet *fleet, struct call *call, enum call_op op, int err)
+{
+	if (err)
+		fleet->error = err;
+	else
+		call->inflight |= (uint8_t)(1u << op);
+}
+
+static void arm(struct sim_fleet *fleet, struct call *call, uint64_t deadline_ns)
+{
+	ch_wheel_add(&fleet->wheel, &call->timer, deadline_ns);
+}
+
+static bool is_quiet(const struct sim_fleet *fleet)
+{
+	return fleet->command != SIM_COMMAND_RUN;
+}
+
+/* Exponential, with half of it jitter, so that a fleet does not come back as one. */
+static uint64_t backoff_ns(struct sim_fleet *fleet, uint32_t attempts)
+{
+	uint64_t delay = fleet->options.backoff_min_ns;
+
+	for (uint32_t i = 1; i < attempts && delay < fleet->options.backoff_max_ns; i++)
+		delay *= 2;
+	if (delay > fleet->options.backoff_max_ns)
+		delay = fleet->options.backoff_max_ns;
+	return delay / 2 + sim_random(fleet, delay / 2 + 1);
+}
+
+/* RFC 9643 reconnect-strategy: after max-attempts the next endpoint has its turn. */
+static void call_again(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	if (!fleet->options.reconnect || is_quiet(fleet)) {
+		call->phase = CALL_DONE;
+		return;
+	}
+	if (call->end != SIM_END_CLOSED)
+		call->attempts++;
+	if (call->attempts > 0 && call->attempts % fleet->options.max_attempts == 0)
+		call->target = (uint8_t)((call->target + 1u) % fleet->options.target_count);
+	call->phase = CALL_WAITING;
+	arm(fleet, call, now_ns + backoff_ns(fleet, call->attempts));
+}
+
+/* The socket is gone and nothing of it is in flight. */
+static void gone(struct sim_fleet *fleet, struct call *call)
+{
+	struct sim_counters *counters = &fleet->shared.counters;
+
+	fleet->open--;
+	call->file.index = -1;
+	call->generation = (call->generation + 1) & 0xffffff;
+	call->notifying = false;
+	call->logged_in = false;
+	call->half_closed = false;
+	call->lingering = false;
+	call->flight_at = 0;
+	ch_buf_deinit(&call->flight);
+	sim_device_reset(&call->device);
+	if (call->device.impostor) {
+		call->phase = CALL_DONE;
+		if (call->end == SIM_END_STOPPED) {
+			counters->impostors_left++;
+		} else {
+			counters->impostors_ended++;
+			fleet->impostors[call->impostor].ended = true;
+		}
+		return;
+	}
+	counters->ends[call->end]++;
+	call_again(fleet, call, ch_now_ns());
+}
+
+/* Once nothing is in flight the socket is closed: a descriptor at once, a slot through the ring. */
+static void close_when_idle(struct sim_fleet *fleet, struct call *call)
+{
+	if (call->inflight || call->cancels || call->queued)
+		return;
+	if (call->file.fixed) {
+		queued(fleet, call, CALL_OP_CLOSE,
+		       fleet->ring->ops->close(fleet->ring, call->file,
+					       user_data(call, CALL_OP_CLOSE)));
+		return;
+	}
+	if (call->device.abort)
+		ch_sock_reset(call->file.index);
+	else
+		ch_sock_close(call->file.index);
+	gone(fleet, call);
+}
+
+static void cancel(struct sim_fleet *fleet, struct call *call, enum call_op op)
+{
+	if (!in_flight(call, op))
+		return;
+	int err = fleet->ring->ops->cancel(fleet->ring, user_data(call, op),
+					   user_data(call, CALL_OP_CANCEL));
+	if (err)
+		fleet->error = err;
+	else
+		call->cancels++;
+}
+
+static void end_call(struct sim_fleet *fleet, struct call *call, enum sim_end end)
+{
+	if (call->phase == CALL_ENDING)
+		return;
+	call->phase = CALL_ENDING;
+	call->end = (uint8_t)end;
+	ch_wheel_cancel(&fleet->wheel, &call->timer);
+	cancel(fleet, call, CALL_OP_CONNECT);
+	cancel(fleet, call, CALL_OP_READ);
+	cancel(fleet, call, CALL_OP_RECV);
+	cancel(fleet, call, CALL_OP_SEND);
+	close_when_idle(fleet, call);
+}
+
+/* One SEND in flight; what is said meanwhile waits in device.out. */
+static void flush(struct sim_fleet *fleet, struct call *call)
+{
+	struct ch_buf *out = &call->device.out;
+
+	if (in_flight(call, CALL_OP_SEND))
+		return;
+	if (call->flight_at == call->flight.len) {
+		if (out->len == 0)
+			return;
+		struct ch_buf sent = call->flight;
+		call->flight = *out;
+		*out = sent;
+		out->len = 0;
+		call->flight_at = 0;
+	}
+	queued(fleet, call, CALL_OP_SEND,
+	       fleet->ring->ops->send(fleet->ring, call->file, call->flight.data + call->flight_at,
+				      (uint32_t)(call->flight.len - call->flight_at),
+				      user_data(call, CALL_OP_SEND)));
+}
+
+static bool sends(const struct call *call)
+{
+	return in_flight(call, CALL_OP_SEND) || call->flight_at < call->flight.len ||
+	       call->device.out.len > 0;
+}
+
+/* Handshake: the next bytes of a record, or a place in the queue of steps. */
+static void read_handshake(struct sim_fleet *fleet, struct call *call)
+{
+	uint32_t len = 0;
+
+	if (in_flight(call, CALL_OP_READ) || call->queued)
+		return;
+	void *into = sim_device_want(&call->device, &len);
+	if (into) {
+		queued(fleet, call, CALL_OP_READ,
+		       fleet->ring->ops->recv_exact(fleet->ring, call->file, into, len,
+						    user_data(call, CALL_OP_READ)));
+		return;
+	}
+	call->queued = true;
+	call->next_step = NULL;
+	*fleet->steps_tail = call;
+	fleet->steps_tail = &call->next_step;
+}
+
+/*
+ * After the handshake the socket moves into the fixed table, so that a session needs no descriptor.
+ * Impostors keep theirs: some need system calls that a slot does not take (shutdown, RST).
+ */
+static void start_receiving(struct sim_fleet *fleet, struct call *call)
+{
+	if (!call->file.fixed && !call->device.impostor) {
+		int err = fleet->ring->ops->install(fleet->ring, call->slot, call->file.index);
+		if (err) {
+			fleet->error = err;
+			return;
+		}
+		ch_sock_close(call->file.index);
+		call->file = (struct ch_file){(int32_t)call->slot, true};
+	}
+	queued(fleet, call, CALL_OP_RECV,
+	       fleet->ring->ops->recv(fleet->ring, call->file, user_data(call, CALL_OP_RECV)));
+}
+
+static void note_login(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	call->logged_in = true;
+	call->attempts = 0;
+	if (call->device.impostor)
+		return;
+	ch_wheel_cancel(&fleet->wheel, &call->timer);
+	ch_hist_record(&fleet->login_us, (now_ns - call->due_ns) / 1000);
+}
+
+static void start_notifying(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	call->notifying = true;
+	if (call->device.impostor || fleet->notify_interval_ns == 0)
+		return;
+	call->notify_ns = now_ns + sim_random(fleet, fleet->notify_interval_ns);
+	arm(fleet, call, call->notify_ns);
+}
+
+static bool has_session(const struct sim_device *device)
+{
+	return device->state == SIM_WAIT_HELLO || device->state == SIM_OPEN;
+}
+
+/* Does what the device's state asks for; called after everything that may have changed it. */
+static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	struct sim_device *device = &call->device;
+
+	if (call->phase != CALL_CONNECTED)
+		return;
+	if (has_session(device) && !in_flight(call, CALL_OP_RECV) && !device->stall) {
+		/* a send that is queued but not submitted still needs the descriptor */
+		if (!call->file.fixed && in_flight(call, CALL_OP_SEND))
+			return;
+		start_receiving(fleet, call);
+	}
+	flush(fleet, call);
+	if (device->state == SIM_CLOSING) {
+		if (!sends(call))
+			end_call(fleet, call, (enum sim_end)device->end);
+		else if (!call->lingering && !device->impostor)
+			arm(fleet, call, now_ns + CLOSE_NS);
+		call->lingering = true;
+		return;
+	}
+	if (device->half_close && !sends(call) && !call->half_closed) {
+		call->half_closed = true;
+		(void)shutdown(call->file.index, SHUT_WR);
+	}
+	if (sim_device_in_handshake(device)) {
+		read_handshake(fleet, call);
+		return;
+	}
+	if (device->stall)
+		cancel(fleet, call, CALL_OP_RECV);
+	if (device->state == SIM_OPEN && !call->logged_in)
+		note_login(fleet, call, now_ns);
+	if (device->subscribed && !call->notifying)
+		start_notifying(fleet, call, now_ns);
+}
+
+static int source_of(const struct sim_fleet *fleet, const struct call *call,
+		     struct ch_address *source)
+{
+	const struct ch_address *base = &fleet->options.source;
+	uint32_t offset = call->device.index;
+
+	*source = *base;
+	if (base->family == 0)
+		return 0;
+	if (call->device.impostor)
+		offset += sim_pki_devices(fleet->options.pki);
+	uint32_t host = (uint32_t)base->ip[1] << 16 | (uint32_t)base->ip[2] << 8 | base->ip[3];
+	host += offset;
+	source->ip[1] = (uint8_t)(host >> 16);
+	source->ip[2] = (uint8_t)(host >> 8);
+	source->ip[3] = (uint8_t)host;
+	return host > 0xfffffe ? CH_E_RANGE : 0;
+}
+
+static int dial(struct sim_fleet *fleet, struct call *call)
+{
+	const struct ch_address *target = &fleet->options.targets[call->target];
+	struct ch_address source;
+	int fd = -1;
+	int err = source_of(fleet, call, &source);
+
+	if (!err && source.family == 0 && target->family == 6)
+		source.family = 6;
+	if (!err)
+		err = ch_sock_dial(source.family ? &source : NULL, &fd);
+	if (err)
+		return err;
+	call->file = (struct ch_file){fd, false};
+	fleet->open++;
+	queued(fleet, call, CALL_OP_CONNECT,
+	       fleet->ring->ops->connect(fleet->ring, fd, target,
+					 user_data(call, CALL_OP_CONNECT)));
+	return 0;
+}
+
+void call_begin(struct sim_fleet *fleet, struct call *call, uint64_t due_ns, uint64_t now_ns)
+{
+	struct sim_counters *counters = &fleet->shared.counters;
+
+	call->due_ns = due_ns;
+	call->end = SIM_END_NONE;
+	if (call->device.impostor)
+		counters->impostors++;
+	else
+		counters->arrivals++;
+	if (dial(fleet, call) == 0) {
+		call->phase = CALL_CONNECTING;
+		arm(fleet, call, now_ns + fleet->options.max_wait_ns);
+		return;
+	}
+	/* no descriptor or no address free: as if the network had refused */
+	if (call->device.impostor) {
+		call->phase = CALL_DONE;
+		counters->impostors_left++;
+		return;
+	}
+	call->end = SIM_END_LOCAL;
+	counters->ends[SIM_END_LOCAL]++;
+	call_again(fleet, call, now_ns);
+}
+
+static void on_connect(struct sim_fleet *fleet, struct call *call, int result, uint64_t now_ns)
+{
+	if (result < 0) {
+		end_call(fleet, call, result == -ETIMEDOUT ? SIM_END_CONNECT_TIMEOUT
+							   : SIM_END_REFUSED);
+		return;
+	}
+	call->phase = CALL_CONNECTED;
+	if (call->device.impostor) {
+		struct sim_impostor_view *view = &fleet->impostors[call->impostor];
+		view->called = true;
+		if (ch_sock_local(call->file.index, &view->local) != 0)
+			view->local.family = 0;
+		arm(fleet, call, now_ns + fleet->options.impostor_wait_ns);
+	} else {
+		ch_hist_record(&fleet->connect_us, (now_ns - call->due_ns) / 1000);
+		arm(fleet, call, now_ns + fleet->options.auth_timeout_ns);
+	}
+	/* an error leaves the device CLOSING, which progress sees */
+	(void)!sim_device_connected(&call->device);
+}
+
+static void on_read(struct call *call, int result)
+{
+	uint32_t len = 0;
+
+	if (call->device.state != SIM_HANDSHAKE)
+		return;
+	(void)sim_device_want(&call->device, &len);
+	if (result == (int)len)
+		sim_device_got(&call->device);
+	else
+		sim_device_gone(&call->device, result < 0 ? result : 0);
+}
+
+static void on_recv(struct call *call, const struct ch_completion *done)
+{
+	if (done->result == -ENOBUFS || done->result == -ECANCELED)
+		return; /* armed again by progress, or ended on purpose */
+	if (done->result < 0)
+		sim_device_gone(&call->device, done->result);
+	else if (done->end)
+		sim_device_gone(&call->device, 0);
+	else if (done->buffered)
+		sim_device_data(&call->device, done->payload, done->payload_len);
+}
+
+static void on_send(struct sim_fleet *fleet, struct call *call, int result)
+{
+	if (result < 0) {
+		call->flight_at = (uint32_t)call->flight.len;
+		sim_device_gone(&call->device, result);
+		return;
+	}
+	call->flight_at += (uint32_t)result;
+	fleet->shared.counters.sent_bytes += (uint32_t)result;
+	if (call->flight_at < call->flight.len)
+		return;
+	call->flight.len = 0;
+	call->flight_at = 0;
+	if (call->flight.cap > 1024)
+		ch_buf_deinit(&call->flight);
+	sim_device_trim(&call->device);
+}
+
+void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *done)
+{
+	enum call_op op = (enum call_op)ch_user_data_op(done->user_data);
+	struct call *call = &fleet->calls[ch_user_data_slot(done->user_data)];
+	uint64_t now_ns = ch_now_ns();
+
+	/* a slot is used again only when nothing is in flight, so nothing here can be stale */
+	assert(ch_user_data_generation(done->user_data) == call->generation);
+	if (op == CALL_OP_CANCEL)
+		call->cancels--;
+	else if (!done->more)
+		call->inflight &= (uint8_t)~(1u << op);
+	if (op == CALL_OP_CLOSE) {
+		gone(fleet, call);
+		return;
+	}
+	if (call->phase == CALL_ENDING) {
+		/* a connect or a send that won the race against its cancellation changes nothing */
+		close_when_idle(fleet, call);
+		return;
+	}
+	if (op == CALL_OP_CONNECT)
+		on_connect(fleet, call, done->result, now_ns);
+	else if (op == CALL_OP_READ)
+		on_read(call, done->result);
+	else if (op == CALL_OP_RECV)
+		on_recv(call, done);
+	else if (op == CALL_OP_SEND)
+		on_send(fleet, call, done->result);
+	progress(fleet, call, now_ns);
+}
+
+void call_step(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	call->queued = false;
+	if (call->phase == CALL_ENDING) {
+		close_when_idle(fleet, call);
+		return;
+	}
+	if (call->device.state == SIM_HANDSHAKE)
+		sim_device_step(&call->device);
+	progress(fleet, call, now_ns);
+}
+
+static void send_due_notifications(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	if (is_quiet(fleet))
+		return;
+	for (int i = 0; i < BURST && call->notify_ns <= now_ns; i++) {
+		sim_device_notify(&call->device);
+		call->notify_ns += fleet->notify_interval_ns;
+	}
+	if (call->notify_ns <= now_ns)
+		call->notify_ns = now_ns + fleet->notify_interval_ns;
+	arm(fleet, call, call->notify_ns);
+}
+
+static void on_connected_timer(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	struct sim_device *device = &call->device;
+
+	if (device->impostor) {
+		end_call(fleet, call, SIM_END_STOPPED);
+		return;
+	}
+	switch ((enum sim_state)device->state) {
+	case SIM_HANDSHAKE:
+	case SIM_WAIT_HELLO:
+		end_call(fleet, call, SIM_END_AUTH_TIMEOUT);
+		return;
+	case SIM_OPEN:
+		send_due_notifications(fleet, call, now_ns);
+		break;
+	case SIM_CLOSING:
+		end_call(fleet, call, (enum sim_end)device->end);
+		return;
+	case SIM_IDLE:
+		break; /* no socket, no timer */
+	}
+	progress(fleet, call, now_ns);
+}
+
+void call_on_timer(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	switch ((enum call_phase)call->phase) {
+	case CALL_WAITING:
+		if (is_quiet(fleet))
+			call->phase = CALL_DONE;
+		else
+			call_begin(fleet, call, call->timer.deadline_ns, now_ns);
+		break;
+	case CALL_CONNECTING:
+		end_call(fleet, call, SIM_END_CONNECT_TIMEOUT);
+		break;
+	case CALL_CONNECTED:
+		on_connected_timer(fleet, call, now_ns);
+		break;
+	case CALL_ENDING:
+	case CALL_DONE:
+		break; /* their timer is disarmed */
+	}
+}
+
+void call_close(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	if (call->phase == CALL_CONNECTING) {
+		end_call(fleet, call, SIM_END_STOPPED);
+	} else if (call->phase == CALL_CONNECTED) {
+		sim_device_close(&call->device, SIM_END_STOPPED);
+		progress(fleet, call, now_ns);
+	} else if (call->phase == CALL_WAITING) {
+		ch_wheel_cancel(&fleet->wheel, &call->timer);
+		call->phase = CALL_DONE;
+	}
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Inside the fleet: the calls of one device. A call goes WAITING -> CONNECTING -> CONNECTED ->
+ * ENDING (until nothing is in flight) and back to WAITING for the next, or to DONE.
+ */
+#include "fleet.h"
+#include "kernel/ring.h"
+#include "user/core/slab.h"
+#include "user/core/timer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum call_phase { CALL_WAITING, CALL_CONNECTING, CALL_CONNECTED, CALL_ENDING, CALL_DONE };
+
+enum call_op {
+	CALL_OP_CONNECT,
+	CALL_OP_READ, /* record-exact, in the handshake */
+	CALL_OP_RECV, /* multishot */
+	CALL_OP_SEND,
+	CALL_OP_CANCEL,
+	CALL_OP_CLOSE,
+	CALL_OP_WAKE, /* of the fleet, not of a call */
+};
+
+struct call {
+	struct sim_device device;
+	struct ch_timer timer;
+	struct ch_buf flight;	 /**< being sent */
+	struct call *next_step;	 /**< queue of handshake steps */
+	uint64_t due_ns;	 /**< when this call was due; latencies count from here */
+	uint64_t notify_ns;	 /**< when the next notification is due */
+	uint32_t flight_at;	 /**< bytes of @flight that are sent */
+	uint32_t slot;		 /**< index of the call, and slot in the fixed table */
+	uint32_t generation;	 /**< of user_data: one per socket */
+	uint32_t attempts;	 /**< failed calls in a row */
+	uint32_t impostor;	 /**< index of its view */
+	struct ch_file file;	 /**< index -1 = no socket */
+	uint8_t phase;		 /**< enum call_phase */
+	uint8_t end;		 /**< enum sim_end of the present call */
+	uint8_t inflight;	 /**< bit per enum call_op */
+	uint8_t cancels;	 /**< cancellations in flight */
+	uint8_t target;		 /**< endpoint it calls */
+	bool queued;		 /**< in the queue of steps */
+	bool logged_in;		 /**< latency was recorded */
+	bool notifying;
+	bool half_closed;	 /**< our FIN is sent */
+	bool lingering;		 /**< closing; the timer limits it */
+};
+
+struct sim_fleet {
+	struct sim_fleet_options options;
+	struct sim_shared shared;
+	struct ch_ring *ring;
+	struct ch_wheel wheel;
+	struct call *calls;	/**< devices, then impostors */
+	uint32_t call_count;
+	struct sim_impostor_view *impostors;
+	uint32_t impostor_count;
+	uint32_t next_device, next_impostor; /**< arrivals so far */
+	uint32_t open;			     /**< sockets */
+	struct call *steps, **steps_tail;
+	struct ch_hist login_us, connect_us;
+	uint64_t start_ns, publish_ns, second; /**< @second: of the shared event time */
+	uint64_t notify_interval_ns;
+	uint64_t random;
+	int command;		/**< enum sim_command as last seen */
+	int error;
+
+	pthread_t thread;
+	bool joined;
+	int wake_fd;
+	atomic_int told; /**< enum sim_command */
+	pthread_mutex_t mutex;
+	struct sim_snapshot published; /**< under @mutex */
+	bool started;		       /**< under @mutex: ring made, or @error set */
+	pthread_cond_t started_cond;
+};
+
+/** Begins the call that was due at @due_ns. */
+void call_begin(struct sim_fleet *fleet, struct call *call, uint64_t due_ns, uint64_t now_ns);
+void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *completion);
+void call_on_timer(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
+/** Runs the handshake step that was queued. */
+void call_step(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
+/** Closes the session from our side. */
+void call_close(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
+
+/** A number that is random enough for jitter, 0..bound-1. */
+uint64_t sim_random(struct sim_fleet *fleet, uint64_t bound);

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device.h"
+#include "netconf.h"
+
+#include "user/proto/hello.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define RPC_MAX (1024 * 1024)	   /* bytes of one rpc of the collector */
+#define QUEUE_MAX (64 * 1024)	   /* bytes in @out above which notifications are held */
+#define IDLE_BUFFER_MAX 1024	   /* bytes of @out an idle device keeps */
+
+static const char *const end_names[SIM_END_COUNT] = {
+#define X(sym, name) [SIM_END_##sym] = name,
+	SIM_ENDS(X)
+#undef X
+};
+
+/* Where a device can go from each state; bit = state. */
+static const uint8_t moves[] = {
+	[SIM_IDLE] = 1u << SIM_HANDSHAKE | 1u << SIM_CLOSING,
+	[SIM_HANDSHAKE] = 1u << SIM_WAIT_HELLO | 1u << SIM_CLOSING | 1u << SIM_IDLE,
+	[SIM_WAIT_HELLO] = 1u << SIM_OPEN | 1u << SIM_CLOSING | 1u << SIM_IDLE,
+	[SIM_OPEN] = 1u << SIM_CLOSING | 1u << SIM_IDLE,
+	[SIM_CLOSING] = 1u << SIM_IDLE,
+};
+
+const char *sim_end_name(enum sim_end end)
+{
+	return (unsigned)end < SIM_END_COUNT ? end_names[end] : "unknown";
+}
+
+static void set_state(struct sim_device *device, enum sim_state state)
+{
+	struct sim_counters *counters = &device->shared->counters;
+
+	assert(moves[device->state] & 1u << state);
+	if (!device->impostor && state == SIM_OPEN) {
+		counters->logins++;
+		counters->up++;
+	}
+	if (!device->impostor && device->state == SIM_OPEN) {
+		counters->up--;
+		counters->subscribed -= device->subscribed;
+	}
+	device->state = state;
+}
+
+/* Ends the connection; what is in @out is still sent. */
+static void finish(struct sim_device *device, enum sim_end end)
+{
+	if (device->state == SIM_CLOSING)
+		return;
+	device->end = end;
+	set_state(device, SIM_CLOSING);
+}
+
+void sim_device_init(struct sim_device *device, struct sim_shared *shared, uint32_t index,
+		     const struct sim_impostor *impostor)
+{
+	memset(device, 0, sizeof(*device));
+	device->shared = shared;
+	device->index = index;
+	device->impostor = impostor;
+	device->in.max = RPC_MAX;
+}
+
+static enum sim_tls tls_of(const struct sim_device *device)
+{
+	enum sim_tls tls = device->impostor ? (enum sim_tls)device->impostor->tls
+					    : (enum sim_tls)device->shared->tls_choice;
+	if (tls == SIM_TLS_MIX && device->index % 2 == 1)
+		return SIM_TLS_ONLY_1_2;
+	return tls;
+}
+
+int sim_device_connected(struct sim_device *device)
+{
+	struct ch_tls_context *context;
+	const struct ch_credential *credential;
+	enum sim_identity identity = SIM_IDENTITY_FLEET;
+	int err;
+
+	set_state(device, SIM_HANDSHAKE);
+	device->shared->counters.connects += !device->impostor;
+	if (device->impostor) {
+		identity = (enum sim_identity)device->impostor->identity;
+		if (device->impostor->opening != SIM_OPENING_TLS) {
+			err = sim_impostor_open(device);
+			goto out;
+		}
+	}
+	err = sim_shared_tls(device->shared, tls_of(device), &context);
+	if (!err)
+		err = sim_pki_credential(device->shared->pki, identity, device->index, &credential,
+					 &device->credential);
+	if (!err)
+		err = ch_handshake_server(context, credential, &device->handshake);
+out:
+	if (err)
+		finish(device, SIM_END_LOCAL);
+	return err;
+}
+
+static uint32_t record_bytes(const struct sim_device *device)
+{
+	if (device->in.len < CH_TLS_HEADER)
+		return CH_TLS_HEADER;
+	int body = ch_handshake_record_length(device->in.data);
+	return body < 0 ? 0 : CH_TLS_HEADER + (uint32_t)body;
+}
+
+void *sim_device_want(struct sim_device *device, uint32_t *len)
+{
+	uint32_t whole = record_bytes(device);
+
+	/* whole == 0: not TLS; the step tells */
+	if (whole <= device->in.len)
+		return NULL;
+	*len = whole - (uint32_t)device->in.len;
+	if (ch_buf_reserve(&device->in, *len) != 0) {
+		finish(device, SIM_END_LOCAL);
+		return NULL;
+	}
+	return device->in.data + device->in.len;
+}
+
+void sim_device_got(struct sim_device *device)
+{
+	uint32_t whole = record_bytes(device);
+
+	device->shared->counters.received_bytes += whole - device->in.len;
+	device->in.len = whole;
+}
+
+static void start_netconf(struct sim_device *device)
+{
+	const struct ch_framer_limits limits = {.max_message = RPC_MAX, .max_chunks = 4096};
+	struct ch_record_keys keys;
+
+	if (ch_handshake_take_keys(device->handshake, &keys) != 0) {
+		finish(device, SIM_END_LOCAL);
+		return;
+	}
+	device->version = keys.version;
+	ch_record_init(&device->record, device->shared->engine, &keys, NULL);
+	explicit_bzero(&keys, sizeof(keys));
+	device->has_record = true;
+	ch_framer_init(&device->framer, &limits);
+	ch_tlsmsg_init(&device->tlsmsg, device->version == CH_TLS_1_3);
+	set_state(device, SIM_WAIT_HELLO);
+	if (sim_netconf_hello(device) != 0)
+		finish(device, SIM_END_LOCAL);
+}
+
+static void end_handshake(struct sim_device *device)
+{
+	ch_handshake_free(device->handshake);
+	ch_credential_free(device->credential);
+	device->handshake = NULL;
+	device->credential = NULL;
+	ch_buf_deinit(&device->in);
+}
+
+void sim_device_step(struct sim_device *device)
+{
+	if (record_bytes(device) == 0) {
+		finish(device, SIM_END_PROTOCOL);
+		return;
+	}
+	if (!device->handshake) {
+		/* an impostor that speaks no TLS, or spoke all it wanted */
+		if (!device->discard && sim_impostor_client_hello(device) != 0)
+			finish(device, SIM_END_LOCAL);
+		device->in.len = 0;
+		return;
+	}
+	enum ch_handshake_status status =
+		ch_handshake_step(device->handshake, device->in.data, device->in.len, &device->out);
+	device->in.len = 0;
+	if (status == CH_HANDSHAKE_READ)
+		return;
+	if (status == CH_HANDSHAKE_DONE)
+		start_netconf(device);
+	else
+		finish(device, SIM_END_HANDSHAKE);
+	end_handshake(device);
+}
+
+/* A complete rpc, or the client's hello. */
+static void on_message(struct sim_device *device, struct ch_slice message)
+{
+	int err = 0;
+
+	if (device->discard)
+		return;
+	if (device->state == SIM_OPEN) {
+		err = sim_netconf_rpc(device, message);
+	} else if (device->state == SIM_WAIT_HELLO) {
+		struct ch_hello hello;
+		if (ch_hello_parse_client(message, &hello) != CH_REASON_NONE) {
+			sim_device_close(device, SIM_END_PROTOCOL);
+			return;
+		}
+		device->chunked = (hello.capabilities & CH_CAP_BASE_1_1) &&
+				  sim_netconf_offers_chunks(device);
+		if (device->chunked)
+			ch_framer_set(&device->framer, CH_FRAMING_CHUNKED);
+		set_state(device, SIM_OPEN);
+		if (device->impostor)
+			err = sim_impostor_login(device);
+	}
+	if (err)
+		finish(device, SIM_END_LOCAL);
+}
+
+static void on_fragment(struct sim_device *device, const struct ch_fragment *fragment)
+{
+	struct ch_slice message = {fragment->data, fragment->len};
+
+	if (!fragment->first || !fragment->last) {
+		if (ch_buf_append(&device->in, fragment->data, fragment->len) != 0) {
+			finish(device, SIM_END_LOCAL);
+			return;
+		}
+		message = (struct ch_slice){device->in.data, device->in.len};
+	}
+	if (fragment->last) {
+		on_message(device, message);
+		device->in.len = 0;
+	}
+}
+
+static void on_plain(struct sim_device *device, const uint8_t *data, size_t len)
+{
+	while (len > 0 && device->state != SIM_CLOSING) {
+		struct ch_fragment fragment;
+		size_t used;
+		enum ch_framer_result result =
+			ch_framer_feed(&device->framer, data, len, &used, &fragment);
+		if (result == CH_FRAMER_ERROR)
+			sim_device_close(device, SIM_END_PROTOCOL);
+		else if (result == CH_FRAMER_FRAGMENT)
+			on_fragment(device, &fragment);
+		if (result != CH_FRAMER_FRAGMENT)
+			return;
+		data += used;
+		len -= used;
+	}
+}
+
+/* RFC 8446 section 4.6.3: the message goes out under the old keys. */
+static int send_key_update(struct sim_device *device)
+{
+	static const uint8_t key_update[] = {24, 0, 0, 1, 0};
+	const struct ch_slice part = {key_update, sizeof(key_update)};
+
+	if (device->version != CH_TLS_1_3)
+		return 0;
+	int err = ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
+	return err ? err : ch_record_rekey(&device->record, true);
+}
+
+static void on_handshake_record(struct sim_device *device, const uint8_t *data, size_t len)
+{
+	while (len > 0 && device->state != SIM_CLOSING) {
+		size_t used;
+		bool requested = false;
+		int err = 0;
+		switch (ch_tlsmsg_feed(&device->tlsmsg, data, len, &used, &requested)) {
+		case CH_TLSMSG_MORE:
+			return;
+		case CH_TLSMSG_KEY_UPDATE:
+			err = ch_record_rekey(&device->record, false);
+			if (!err && requested)
+				err = send_key_update(device);
+			break;
+		case CH_TLSMSG_TICKET:
+		case CH_TLSMSG_HELLO_REQUEST:
+		case CH_TLSMSG_REFUSED:
+			/* a client sends none of them; renegotiation is not offered */
+			err = CH_E_STATE;
+			break;
+		}
+		if (err)
+			sim_device_close(device, SIM_END_PROTOCOL);
+		data += used;
+		len -= used;
+	}
+}
+
+static void on_alert(struct sim_device *device, const uint8_t *data, size_t len)
+{
+	uint8_t code;
+
+	switch (ch_alert_parse(data, len, device->version == CH_TLS_1_3, &code)) {
+	case CH_ALERT_CLOSED:
+		sim_device_close(device, SIM_END_CLOSED);
+		break;
+	case CH_ALERT_FATAL:
+	case CH_ALERT_MALFORMED:
+		finish(device, SIM_END_PROTOCOL);
+		break;
+	case CH_ALERT_WARNING:
+		break;
+	}
+}
+
+static void on_record(struct sim_device *device, const struct ch_record_event *event)
+{
+	switch (event->type) {
+	case CH_RECORD_DATA:
+		on_plain(device, event->data, event->len);
+		break;
+	case CH_RECORD_HANDSHAKE:
+		on_handshake_record(device, event->data, event->len);
+		break;
+	case CH_RECORD_ALERT:
+		on_alert(device, event->data, event->len);
+		break;
+	default:
+		/* heartbeats are not offered, so nothing is owed for them */
+		break;
+	}
+}
+
+void sim_device_data(struct sim_device *device, uint8_t *data, size_t len)
+{
+	device->shared->counters.received_bytes += len;
+	while (len > 0 && device->state != SIM_CLOSING) {
+		struct ch_record_event event;
+		size_t used;
+		enum ch_record_result result =
+			ch_record_open(&device->record, data, len, &used, &event);
+		if (result == CH_RECORD_ERROR)
+			finish(device, SIM_END_PROTOCOL);
+		else if (result == CH_RECORD_EVENT)
+			on_record(device, &event);
+		if (result != CH_RECORD_EVENT)
+			return;
+		data += used;
+		len -= used;
+	}
+}
+
+void sim_device_gone(struct sim_device *device, int error)
+{
+	enum sim_end end = SIM_END_CUT;
+
+	if (error)
+		end = SIM_END_RESET;
+	else if (device->state == SIM_HANDSHAKE)
+		end = SIM_END_HANDSHAKE;
+	device->out.len = 0;
+	finish(device, end);
+}
+
+void sim_device_notify(struct sim_device *device)
+{
+	struct sim_counters *counters = &device->shared->counters;
+
+	if (device->state != SIM_OPEN || !device->subscribed)
+		return;
+	if (device->out.len > QUEUE_MAX) {
+		counters->held += !device->impostor;
+		return;
+	}
+	if (ch_record_wants_rekey(&device->record) && send_key_update(device) != 0) {
+		finish(device, SIM_END_LOCAL);
+		return;
+	}
+	if (sim_netconf_notification(device) != 0)
+		finish(device, SIM_END_LOCAL);
+	else
+		counters->notifications += !device->impostor;
+}
+
+int sim_device_say_close(struct sim_device *device)
+{
+	static const uint8_t close_notify[] = {1, CH_ALERT_CLOSE_NOTIFY};
+	const struct ch_slice part = {close_notify, sizeof(close_notify)};
+
+	return ch_record_seal(&device->record, CH_RECORD_ALERT, &part, 1, &device->out);
+}
+
+void sim_device_close(struct sim_device *device, enum sim_end end)
+{
+	if (device->state == SIM_CLOSING)
+		return;
+	/* without it the collector would see a truncation: then the connection just ends */
+	if (device->has_record && sim_device_say_close(device) != 0)
+		end = SIM_END_LOCAL;
+	finish(device, end);
+}
+
+void sim_device_trim(struct sim_device *device)
+{
+	if (device->out.len == 0 && device->out.cap > IDLE_BUFFER_MAX)
+		ch_buf_deinit(&device->out);
+	if (device->in.len == 0 && device->in.cap > 0 && device->state == SIM_OPEN)
+		ch_buf_deinit(&device->in);
+}
+
+void sim_device_reset(struct sim_device *device)
+{
+	struct sim_shared *shared = device->shared;
+	const struct sim_impostor *impostor = device->impostor;
+	uint64_t sequence = device->sequence;
+	uint32_t index = device->index;
+
+	if (device->state != SIM_IDLE)
+		set_state(device, SIM_IDLE);
+	end_handshake(device);
+	ch_buf_deinit(&device->out);
+	if (device->has_record)
+		ch_record_deinit(&device->record);
+	sim_device_init(device, shared, index, impostor);
+	device->sequence = sequence;
+}
+
+int sim_device_send_plain(struct sim_device *device, struct ch_slice plain)
+{
+	return ch_record_seal(&device->record, CH_RECORD_DATA, &plain, 1, &device->out);
+}
+
+int sim_device_send_message(struct sim_device *device)
+{
+	struct sim_shared *shared = device->shared;
+	const struct ch_slice message = {shared->message.data, shared->message.len};
+	enum ch_framing framing = device->chunked ? CH_FRAMING_CHUNKED : CH_FRAMING_EOM;
+
+	shared->framed.len = 0;
+	int err = ch_frame(framing, message, &shared->framed);
+	if (err)
+		return err;
+	return sim_device_send_plain(device,
+				     (struct ch_slice){shared->framed.data, shared->framed.len});
+}

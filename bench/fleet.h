@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A fleet of simulated devices that call a collector: one thread, one ring, one socket each.
+ * Arrivals are open loop: calls begin when they are due, however slow the collector is, and
+ * latencies count from then.
+ *
+ * Thread: made, started, told and asked by one thread; a thread of its own runs it.
+ */
+#include "device.h"
+#include "user/core/address.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SIM_TARGETS 8
+
+struct sim_plan {
+	const struct sim_impostor *kind;
+	uint32_t count;
+};
+
+struct sim_fleet_options {
+	const struct sim_pki *pki;    /**< borrowed */
+	struct ch_address targets[SIM_TARGETS];
+	uint32_t target_count;
+	struct ch_address source;     /**< v4: device i calls from this address + i; family 0 = no binding */
+	uint32_t devices;	      /**< of this fleet */
+	uint32_t first, stride;	      /**< device k of it has identity first + k * stride */
+	double rate;		      /**< calls per second; 0 = all at once */
+	double notify_rate;	      /**< notifications per second and device; 0 = none */
+	uint64_t reply_bytes;
+	uint8_t tls;		      /**< SIM_TLS_MIX, _ONLY_1_2 or _ONLY_1_3 */
+	uint8_t framing;	      /**< enum sim_framing */
+	bool reconnect;
+	uint64_t max_wait_ns;	      /**< for TCP to come up (RFC 9643: 5 s) */
+	uint64_t max_attempts;	      /**< before the next target is tried (RFC 9643: 3) */
+	uint64_t backoff_min_ns, backoff_max_ns;
+	uint64_t auth_timeout_ns;     /**< RFC 8071 S5: time for the collector to log in */
+	const struct sim_plan *plans; /**< borrowed; impostors come spread over the ramp */
+	uint32_t plan_count;
+	uint64_t impostor_wait_ns;    /**< how long an impostor waits for its end */
+	uint64_t seed;
+};
+
+/** What an impostor did and where it came from. */
+struct sim_impostor_view {
+	const struct sim_impostor *kind;
+	struct ch_address local;
+	bool called, ended; /**< @ended: by the collector */
+};
+
+struct sim_snapshot {
+	struct sim_counters counters;
+	struct ch_hist login_us;   /**< due -> hellos exchanged */
+	struct ch_hist connect_us; /**< due -> TCP up */
+	uint32_t waiting;	   /**< calls that were not due yet */
+	uint32_t busy;		   /**< sessions with bytes to be sent, or calls being set up */
+	uint32_t open;		   /**< sockets */
+	bool running;
+	int error;		   /**< why the fleet ended early */
+};
+
+enum sim_command {
+	SIM_COMMAND_RUN,
+	SIM_COMMAND_QUIET, /**< no new calls, no notifications; sessions stay */
+	SIM_COMMAND_CLOSE, /**< as QUIET, and every session is closed with close_notify */
+	SIM_COMMAND_STOP,  /**< end now */
+};
+
+struct sim_fleet;
+
+/** Starts the thread. @return 0 or an error (of the ring: ch_probe_advice) */
+CH_NODISCARD int sim_fleet_start(const struct sim_fleet_options *options, struct sim_fleet **fleet);
+void sim_fleet_tell(struct sim_fleet *fleet, enum sim_command command);
+
+/** Adds what the fleet published last (at most 100 ms old) to @sum. */
+void sim_fleet_add(struct sim_fleet *fleet, struct sim_snapshot *sum);
+
+/** Stops the thread and waits for it; snapshots and impostors can be read afterwards. */
+void sim_fleet_join(struct sim_fleet *fleet);
+
+/** Impostors in order of their call; legal after sim_fleet_join. */
+uint32_t sim_fleet_impostors(const struct sim_fleet *fleet, const struct sim_impostor_view **views);
+
+/** Joins if need be. NULL is fine. */
+void sim_fleet_free(struct sim_fleet *fleet);

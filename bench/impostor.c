@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "impostor.h"
+#include "device.h"
+
+#include <string.h>
+
+#define EMPTY_RECORDS 4096 /* far more in a row than a collector may take */
+#define TINY_CHUNKS 1100000 /* one byte each; callhomed takes 1048576 in one message */
+
+static const struct sim_impostor table[] = {
+	/* the certificate is wrong */
+	{"unknown-ca", CH_REASON_UNKNOWN_CA, .identity = SIM_IDENTITY_UNKNOWN_CA,
+	 .help = "a known identifier under a CA nobody knows"},
+	{"unknown-serial", CH_REASON_UNKNOWN_DEVICE, .identity = SIM_IDENTITY_UNKNOWN_SERIAL,
+	 .help = "a good certificate of a device that is not in the inventory"},
+	{"other-manufacturer", CH_REASON_WRONG_MANUFACTURER,
+	 .identity = SIM_IDENTITY_OTHER_MANUFACTURER,
+	 .help = "the identifier of an acme device in a certificate of borg"},
+	{"expired", CH_REASON_EXPIRED, .identity = SIM_IDENTITY_EXPIRED,
+	 .help = "the certificate ended yesterday"},
+	{"not-yet-valid", CH_REASON_NOT_YET_VALID, .identity = SIM_IDENTITY_NOT_YET_VALID,
+	 .help = "the certificate begins next month"},
+	{"self-signed", CH_REASON_SELF_SIGNED, .identity = SIM_IDENTITY_SELF_SIGNED,
+	 .help = "a known identifier in a self-signed certificate"},
+	{"bad-signature-chain", CH_REASON_BAD_CERT, .identity = SIM_IDENTITY_BAD_SIGNATURE,
+	 .help = "one bit of the certificate's signature is wrong"},
+	{"no-identifier", CH_REASON_NO_IDENTIFIER, .identity = SIM_IDENTITY_NO_IDENTIFIER,
+	 .help = "an acme certificate without serialNumber"},
+	{"wrong-usage", CH_REASON_WRONG_USAGE, .identity = SIM_IDENTITY_WRONG_USAGE,
+	 .help = "a certificate for TLS clients only"},
+	{"weak-key", CH_REASON_WEAK_KEY, .identity = SIM_IDENTITY_WEAK_KEY, .tls = SIM_TLS_WEAK_KEY,
+	 .help = "an RSA key of 1024 bits"},
+	{"huge-chain", CH_REASON_CHAIN_LIMIT, .identity = SIM_IDENTITY_HUGE_CHAIN,
+	 .help = "fifteen certificates"},
+	{"stolen-cert", CH_REASON_NO_POSSESSION, .identity = SIM_IDENTITY_STOLEN,
+	 .help = "the certificate of a real device without its key"},
+
+	/* TLS is wrong */
+	{"no-cert-request", CH_REASON_NO_CERT_REQUEST, .identity = SIM_IDENTITY_SPARE,
+	 .tls = SIM_TLS_NO_CERT_REQUEST, .help = "asks for no client certificate"},
+	{"refuses-client", CH_REASON_CLIENT_CERT_REFUSED, .identity = SIM_IDENTITY_SPARE,
+	 .tls = SIM_TLS_OTHER_CLIENT_CA, .help = "does not trust the collector's certificate"},
+	{"tls11-only", CH_REASON_TLS_VERSION, .identity = SIM_IDENTITY_SPARE,
+	 .tls = SIM_TLS_ONLY_1_1, .help = "offers nothing newer than TLS 1.1"},
+	{"cbc-only", CH_REASON_TLS_CIPHER, .identity = SIM_IDENTITY_SPARE, .tls = SIM_TLS_CBC,
+	 .help = "TLS 1.2 with CBC suites only"},
+	{"rsa-kx-only", CH_REASON_TLS_CIPHER, .identity = SIM_IDENTITY_SPARE_RSA,
+	 .tls = SIM_TLS_RSA_KX, .help = "TLS 1.2 without ECDHE"},
+	{"silent", CH_REASON_SILENT, .opening = SIM_OPENING_SILENT, .help = "TCP, then nothing"},
+	{"garbage", CH_REASON_NOT_TLS, .opening = SIM_OPENING_GARBAGE, .help = "speaks SSH, not TLS"},
+	{"slow-handshake", CH_REASON_HANDSHAKE_TIMEOUT, .opening = SIM_OPENING_PARTIAL_RECORD,
+	 .help = "three bytes of a TLS record, then nothing"},
+	{"close-in-handshake", CH_REASON_CLOSED_IN_HANDSHAKE, .opening = SIM_OPENING_CLOSE,
+	 .help = "closes after the ClientHello"},
+	{"fatal-alert", CH_REASON_TLS_ALERT, .opening = SIM_OPENING_ALERT,
+	 .help = "answers the ClientHello with internal_error"},
+	{"broken-handshake", CH_REASON_TLS_PROTOCOL, .opening = SIM_OPENING_BROKEN_HANDSHAKE,
+	 .help = "answers the ClientHello with a handshake message nobody knows"},
+
+	/* NETCONF is wrong */
+	{"bad-hello", CH_REASON_BAD_HELLO, .identity = SIM_IDENTITY_SPARE, .hello = SIM_HELLO_BAD,
+	 .help = "valid TLS, then something that is no hello"},
+	{"no-session-id", CH_REASON_NO_SESSION_ID, .identity = SIM_IDENTITY_SPARE,
+	 .hello = SIM_HELLO_NO_SESSION_ID, .help = "a hello without session-id"},
+	{"no-base", CH_REASON_NO_COMMON_BASE, .identity = SIM_IDENTITY_SPARE,
+	 .hello = SIM_HELLO_NO_BASE, .help = "a hello without base capability"},
+	{"no-hello", CH_REASON_HELLO_TIMEOUT, .identity = SIM_IDENTITY_SPARE,
+	 .hello = SIM_HELLO_NONE, .help = "valid TLS, then nothing"},
+	{"broken-chunk", CH_REASON_FRAMING, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_BROKEN_CHUNK, .help = "valid login, then a chunk header that is none"},
+	{"huge-message", CH_REASON_MESSAGE_LIMIT, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_HUGE_MESSAGE, .help = "announces a chunk of 4 GiB"},
+	{"many-chunks", CH_REASON_MESSAGE_LIMIT, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_MANY_CHUNKS, .help = "one message in chunks of one byte"},
+	{"junk-message", CH_REASON_BAD_MESSAGE, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_JUNK_MESSAGE, .help = "a message that is neither reply nor notification"},
+	{"deep-xml", CH_REASON_BAD_MESSAGE, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_DEEP_XML, .help = "an rpc-error that nests 20,000 elements"},
+	{"unexpected-reply", CH_REASON_UNEXPECTED_REPLY, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_UNEXPECTED_REPLY, .help = "answers an rpc that was never sent"},
+
+	/* the session is wrong */
+	{"truncated", CH_REASON_TRUNCATED, .identity = SIM_IDENTITY_SPARE, .act = SIM_ACT_TRUNCATE,
+	 .help = "valid login, then FIN without close_notify"},
+	{"reset", CH_REASON_RESET, .identity = SIM_IDENTITY_SPARE, .act = SIM_ACT_RESET,
+	 .help = "valid login, then RST"},
+	{"leaves", CH_REASON_CLOSED_BY_DEVICE, .identity = SIM_IDENTITY_SPARE, .act = SIM_ACT_CLOSE,
+	 .help = "valid login, then close_notify"},
+	{"bad-record", CH_REASON_BAD_RECORD, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_BAD_RECORD, .help = "valid login, then a record with a flipped bit"},
+	{"junk-record", CH_REASON_UNEXPECTED_RECORD, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_JUNK_RECORD, .help = "asks for a certificate after the handshake"},
+	{"record-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_EMPTY_RECORDS, .help = "thousands of empty records"},
+	{"reader-stall", CH_REASON_READER_STALLED, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_STALL, .help = "never reads again; shows once enough is sent to it"},
+	{"mute", CH_REASON_PROBE_TIMEOUT, .identity = SIM_IDENTITY_SPARE, .act = SIM_ACT_MUTE,
+	 .help = "never answers an rpc; shows where the liveness probe is on"},
+};
+
+const struct sim_impostor *sim_impostors(size_t *count)
+{
+	*count = sizeof(table) / sizeof(table[0]);
+	return table;
+}
+
+const struct sim_impostor *sim_impostor_find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0)
+			return &table[i];
+	}
+	return NULL;
+}
+
+int sim_impostor_open(struct sim_device *device)
+{
+	/* everybody else acts on the ClientHello */
+	if (device->impostor->opening == SIM_OPENING_SILENT)
+		device->discard = true;
+	if (device->impostor->opening != SIM_OPENING_GARBAGE)
+		return 0;
+	device->discard = true;
+	return ch_buf_append_str(&device->out, "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
+}
+
+int sim_impostor_client_hello(struct sim_device *device)
+{
+	static const uint8_t partial[] = {CH_RECORD_HANDSHAKE, 3, 3};
+	static const uint8_t alert[] = {CH_RECORD_ALERT, 3, 3, 0, 2, 2, 80};
+	static const uint8_t broken[] = {CH_RECORD_HANDSHAKE, 3, 3, 0, 6, 99, 0, 0, 2, 1, 2};
+
+	device->discard = true;
+	switch ((enum sim_opening)device->impostor->opening) {
+	case SIM_OPENING_PARTIAL_RECORD:
+		return ch_buf_append(&device->out, partial, sizeof(partial));
+	case SIM_OPENING_ALERT:
+		return ch_buf_append(&device->out, alert, sizeof(alert));
+	case SIM_OPENING_BROKEN_HANDSHAKE:
+		return ch_buf_append(&device->out, broken, sizeof(broken));
+	case SIM_OPENING_CLOSE:
+		device->half_close = true;
+		return 0;
+	case SIM_OPENING_TLS:
+	case SIM_OPENING_SILENT:
+	case SIM_OPENING_GARBAGE:
+		break; /* nothing to do at this moment */
+	}
+	return 0;
+}
+
+static int send_message(struct sim_device *device, struct ch_slice xml)
+{
+	struct ch_buf *message = &device->shared->message;
+
+	message->len = 0;
+	int err = ch_buf_append(message, xml.data, xml.len);
+	return err ? err : sim_device_send_message(device);
+}
+
+static int send_many_chunks(struct sim_device *device)
+{
+	struct ch_buf *chunks = &device->shared->framed;
+	int err = 0;
+
+	chunks->len = 0;
+	for (unsigned i = 0; i < TINY_CHUNKS && !err; i++)
+		err = ch_buf_append_str(chunks, i ? "\n#1\n " : "\n#1\n<");
+	if (!err)
+		err = sim_device_send_plain(device, (struct ch_slice){chunks->data, chunks->len});
+	return err;
+}
+
+static int send_bad_record(struct sim_device *device)
+{
+	int err = send_message(device, CH_LIT("<notification/>"));
+
+	if (!err)
+		device->out.data[device->out.len - 1] ^= 1;
+	return err;
+}
+
+static int send_junk_record(struct sim_device *device)
+{
+	static const uint8_t certificate_request[] = {13, 0, 0, 3, 0, 0, 0};
+	const struct ch_slice part = {certificate_request, sizeof(certificate_request)};
+
+	return ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
+}
+
+static int send_empty_records(struct sim_device *device)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < EMPTY_RECORDS && !err; i++)
+		err = sim_device_send_plain(device, (struct ch_slice){NULL, 0});
+	return err;
+}
+
+int sim_impostor_login(struct sim_device *device)
+{
+	switch ((enum sim_act)device->impostor->act) {
+	case SIM_ACT_BROKEN_CHUNK:
+		return sim_device_send_plain(device, CH_LIT("\n#no-number\n<rpc-reply/>\n##\n"));
+	case SIM_ACT_HUGE_MESSAGE:
+		return sim_device_send_plain(device, CH_LIT("\n#4294967295\n<notification>"));
+	case SIM_ACT_MANY_CHUNKS:
+		return send_many_chunks(device);
+	case SIM_ACT_JUNK_MESSAGE:
+		return send_message(device, CH_LIT("<rpc message-id=\"1\"><get/></rpc>"));
+	case SIM_ACT_UNEXPECTED_REPLY:
+		return send_message(device,
+				    CH_LIT("<rpc-reply xmlns=\"urn:ietf:params:xml:ns:netconf:"
+					   "base:1.0\" message-id=\"4000000000\"><ok/></rpc-reply>"));
+	case SIM_ACT_TRUNCATE:
+		device->discard = true;
+		device->half_close = true;
+		return 0;
+	case SIM_ACT_RESET:
+		device->abort = true;
+		sim_device_close(device, SIM_END_CLOSED);
+		return 0;
+	case SIM_ACT_CLOSE:
+		/* and a FIN behind it; reads on, because unread bytes would turn it into a RST */
+		device->discard = true;
+		device->half_close = true;
+		return sim_device_say_close(device);
+	case SIM_ACT_BAD_RECORD:
+		return send_bad_record(device);
+	case SIM_ACT_JUNK_RECORD:
+		return send_junk_record(device);
+	case SIM_ACT_EMPTY_RECORDS:
+		return send_empty_records(device);
+	case SIM_ACT_STALL:
+		device->stall = true;
+		return 0;
+	case SIM_ACT_MUTE:
+		device->mute = true;
+		return 0;
+	case SIM_ACT_NONE:
+	case SIM_ACT_DEEP_XML:
+		break; /* nothing to do at this moment */
+	}
+	return 0;
+}

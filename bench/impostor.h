@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Hostile devices: each kind is a row of one table, with the one reason a collector must give for
+ * ending it. A kind is an ordinary device that differs in its certificate, in its TLS settings, and
+ * in what it does at one of four moments.
+ */
+#include <callhome/reason.h>
+#include "pki.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** TLS settings of a simulated device. */
+enum sim_tls {
+	SIM_TLS_MIX, /**< TLS 1.3 and 1.2 */
+	SIM_TLS_ONLY_1_2,
+	SIM_TLS_ONLY_1_3,
+	SIM_TLS_NO_CERT_REQUEST,
+	SIM_TLS_WEAK_KEY, /**< lets a device show an RSA-1024 key */
+	SIM_TLS_ONLY_1_1,
+	SIM_TLS_CBC,
+	SIM_TLS_RSA_KX,
+	SIM_TLS_OTHER_CLIENT_CA,
+	SIM_TLS_COUNT
+};
+
+/** What it does once TCP is up, instead of TLS. */
+enum sim_opening {
+	SIM_OPENING_TLS,
+	SIM_OPENING_SILENT,
+	SIM_OPENING_GARBAGE,
+	SIM_OPENING_PARTIAL_RECORD,
+	SIM_OPENING_CLOSE,
+	SIM_OPENING_ALERT,
+	SIM_OPENING_BROKEN_HANDSHAKE,
+};
+
+/** What it sends as its hello. */
+enum sim_hello {
+	SIM_HELLO_GOOD,
+	SIM_HELLO_NONE,
+	SIM_HELLO_BAD,
+	SIM_HELLO_NO_SESSION_ID,
+	SIM_HELLO_NO_BASE,
+};
+
+/** What it does when the hellos were exchanged. */
+enum sim_act {
+	SIM_ACT_NONE,
+	SIM_ACT_BROKEN_CHUNK,
+	SIM_ACT_HUGE_MESSAGE,
+	SIM_ACT_MANY_CHUNKS,
+	SIM_ACT_JUNK_MESSAGE,
+	SIM_ACT_UNEXPECTED_REPLY,
+	SIM_ACT_TRUNCATE,
+	SIM_ACT_RESET,
+	SIM_ACT_CLOSE,
+	SIM_ACT_BAD_RECORD,
+	SIM_ACT_JUNK_RECORD,
+	SIM_ACT_EMPTY_RECORDS,
+	SIM_ACT_STALL,
+	SIM_ACT_MUTE,
+	SIM_ACT_DEEP_XML, /**< as the answer to the first rpc */
+};
+
+struct sim_impostor {
+	const char *name;
+	enum ch_reason reason; /**< the collector must give this one */
+	uint8_t identity;      /**< enum sim_identity */
+	uint8_t tls;	       /**< enum sim_tls */
+	uint8_t opening;       /**< enum sim_opening */
+	uint8_t hello;	       /**< enum sim_hello */
+	uint8_t act;	       /**< enum sim_act */
+	const char *help;
+};
+
+/** The table; @count receives its length. */
+const struct sim_impostor *sim_impostors(size_t *count);
+
+/** The kind of that name, or NULL. */
+const struct sim_impostor *sim_impostor_find(const char *name, size_t len);
+
+struct sim_device;
+
+/** The moments at which a device asks what its kind does. @return false: go on as an honest device. */
+CH_NODISCARD int sim_impostor_open(struct sim_device *device);
+CH_NODISCARD int sim_impostor_client_hello(struct sim_device *device);
+CH_NODISCARD int sim_impostor_login(struct sim_device *device);
