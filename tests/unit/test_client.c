@@ -29,7 +29,8 @@ struct rig {
 	bool in_parts;
 };
 
-static void rig_init(struct rig *rig, const struct ch_client_limits *limits, struct ch_budget *budget)
+static void rig_init(struct rig *rig, const struct ch_client_limits *limits,
+		     struct ch_budget *budget)
 {
 	memset(rig, 0, sizeof(*rig));
 	ch_client_init(&rig->client, limits, budget);
@@ -73,7 +74,10 @@ static void note(struct rig *rig, const struct ch_client_event *event)
 		note_bytes(rig, ") ", 2);
 }
 
-/** Feeds a copy of exactly its size, only as long as there is input left, as a careless caller would. */
+/**
+ * Feeds a copy of exactly its size, only as long as there is input left, as a careless caller
+ * would.
+ */
 static void feed(struct rig *rig, const char *in, size_t len)
 {
 	uint8_t *copy = malloc(len + 1);
@@ -141,7 +145,8 @@ static void up(struct rig *rig, const struct ch_client_limits *limits, const cha
 
 static int64_t request(struct rig *rig, uint64_t deadline_ns, bool stream, uint64_t cookie)
 {
-	return ch_client_request(&rig->client, CH_LIT("<get/>"), deadline_ns, stream, cookie, &rig->out);
+	return ch_client_request(&rig->client, CH_LIT("<get/>"), deadline_ns, stream, cookie,
+				 &rig->out);
 }
 
 /** @message in chunks of @chunk bytes, the text appended to @wire. */
@@ -153,7 +158,8 @@ static void put_chunked(struct ch_buf *wire, const char *message, size_t chunk)
 	for (at = 0; at < len; at += chunk) {
 		size_t piece = len - at < chunk ? len - at : chunk;
 
-		cr_assert_eq(ch_buf_printf(wire, "\n#%zu\n%.*s", piece, (int)piece, message + at), 0);
+		cr_assert_eq(ch_buf_printf(wire, "\n#%zu\n%.*s", piece, (int)piece, message + at),
+			     0);
 	}
 	cr_assert_eq(ch_buf_append_str(wire, "\n##\n"), 0);
 }
@@ -236,7 +242,8 @@ Test(client, the_first_message_must_be_a_hello)
 
 Test(client, an_endless_hello_is_cut_at_its_own_limit)
 {
-	struct ch_client_limits limits = {.framing = {.max_message = 64 << 20, .max_chunks = 10}, .max_depth = 8};
+	struct ch_client_limits limits = {.framing = {.max_message = 64 << 20, .max_chunks = 10},
+					  .max_depth = 8};
 	struct ch_budget budget = {.limit = 64 << 20};
 	struct rig rig;
 	size_t piece = 16384;
@@ -269,8 +276,9 @@ Test(client, a_1_0_peer_keeps_end_of_message_framing)
 	out_is(&rig, "<rpc xmlns=\"" BASE "\" message-id=\"1\"><get/></rpc>]]>]]>");
 	feed_text(&rig, "\n" REPLY("1", "<data/>") EOM "\n" NOTE("x") EOM "\r\n");
 	log_is(&rig, "R1/9(" REPLY("1", "<data/>") ") N0/0(" NOTE("x") ") ");
-	cr_assert_eq(ch_client_request(&rig.client, CH_LIT("<a>" EOM "</a>"), 1, false, 0, &rig.out),
-		     CH_E_SYNTAX);
+	cr_assert_eq(
+		ch_client_request(&rig.client, CH_LIT("<a>" EOM "</a>"), 1, false, 0, &rig.out),
+		CH_E_SYNTAX);
 	cr_assert_eq(rig.out.len, 0);
 	cr_assert_eq(ch_client_expiry(&rig.client), UINT64_MAX);
 	rig_deinit(&rig);
@@ -283,7 +291,8 @@ Test(client, a_1_1_peer_is_chunked_from_the_next_message)
 	up(&rig, &wide, DEVICE(B10 B11));
 	cr_assert_eq(request(&rig, 1000, false, 9), 1);
 	out_is(&rig, "\n#80\n<rpc xmlns=\"" BASE "\" message-id=\"1\"><get/></rpc>\n##\n");
-	feed_text(&rig, "\n#20\n<rpc-reply message-i\n#7\nd='1'/>\n##\n\n#15\n<notification/>\n##\n");
+	feed_text(&rig,
+		  "\n#20\n<rpc-reply message-i\n#7\nd='1'/>\n##\n\n#15\n<notification/>\n##\n");
 	log_is(&rig, "R1/9(<rpc-reply message-id='1'/>) N0/0(<notification/>) ");
 	rig_deinit(&rig);
 }
@@ -310,12 +319,20 @@ static const char *const script[] = {
 	"<rpc-reply message-id=\"3\"/>",
 };
 #define SCRIPT_LOG                                                                                 \
-	"N0/0(" NOTE("<e>1</e>") ") P2/20(" REPLY("2", "<data>streamed</data>") ") R2/20() "       \
-	"R1/10(" REPLY("1", "<ok/>") ") N0/0(" NOTE("<e>2]]></e>") ") "                            \
-	"P4/40(<!-- c --><nc:rpc-reply a='>' message-id='4' xmlns:nc='" BASE                       \
-	"'><x/></nc:rpc-reply>) R4/40() R3/30(<rpc-reply message-id=\"3\"/>) "
+	"N0/0(" NOTE("<e>1</e>") ") P2/20(" REPLY(                                                 \
+		"2",                                                                               \
+		"<data>streamed</data>") ") R2/20() "                                              \
+					 "R1/10(" REPLY("1", "<ok/>") ") N0/0(" NOTE(              \
+						 "<e>2]]></e>") ") "                               \
+								"P4/40(<!-- c --><nc:rpc-reply "   \
+								"a='>' message-id='4' "            \
+								"xmlns:nc='" BASE                  \
+								"'><x/></nc:rpc-reply>) R4/40() "  \
+								"R3/30(<rpc-reply "                \
+								"message-id=\"3\"/>) "
 
-static void script_run(bool chunked, const struct ch_buf *wire, size_t cut1, size_t cut2, size_t step)
+static void script_run(bool chunked, const struct ch_buf *wire, size_t cut1, size_t cut2,
+		       size_t step)
 {
 	struct rig rig;
 	size_t at = 0;
@@ -419,8 +436,8 @@ Test(client, pipelines_eight_requests_and_takes_replies_in_any_order)
 	cr_assert_eq(ch_client_expiry(&rig.client), 1001);
 	for (i = 0; i < 8; i++) {
 		snprintf(wire, sizeof(wire), "<rpc-reply message-id='%c'/>" EOM, order[i]);
-		snprintf(log, sizeof(log), "R%c/10%c(<rpc-reply message-id='%c'/>) ", order[i], order[i],
-			 order[i]);
+		snprintf(log, sizeof(log), "R%c/10%c(<rpc-reply message-id='%c'/>) ", order[i],
+			 order[i], order[i]);
 		feed_text(&rig, wire);
 		log_is(&rig, log);
 	}
@@ -472,7 +489,8 @@ Test(client, an_unexpected_reply_ends_the_session)
 	second_is(REPLY("1 ", "") EOM, "Eunexpected-reply");
 	second_is(REPLY("4294967297", "") EOM, "Eunexpected-reply");
 	second_is(REPLY("99999999999", "") EOM, "Eunexpected-reply");
-	second_is(REPLY("1", "") EOM REPLY("1", "") EOM, "R1/0(" REPLY("1", "") ") Eunexpected-reply");
+	second_is(REPLY("1", "") EOM REPLY("1", "") EOM,
+		  "R1/0(" REPLY("1", "") ") Eunexpected-reply");
 	/* known from the start tag alone, before the rest comes */
 	second_is("<rpc-reply message-id='2'>", "Eunexpected-reply");
 }
@@ -640,10 +658,12 @@ Test(client, a_request_may_time_out_between_the_last_part_and_the_reply)
 
 	up(&rig, &wide, DEVICE(B10));
 	cr_assert_eq(request(&rig, 100, true, 6), 1);
-	cr_assert_eq(ch_client_feed(&rig.client, (const uint8_t *)wire, sizeof(wire) - 1, &used, &event),
-		     CH_CLIENT_EVENT);
+	cr_assert_eq(
+		ch_client_feed(&rig.client, (const uint8_t *)wire, sizeof(wire) - 1, &used, &event),
+		CH_CLIENT_EVENT);
 	cr_assert_eq(event.kind, CH_CLIENT_REPLY_PART);
-	cr_assert_eq(used, strlen(REPLY("1", "") EOM) - 1, "one byte is left for the call that ends it");
+	cr_assert_eq(used, strlen(REPLY("1", "") EOM) - 1,
+		     "one byte is left for the call that ends it");
 	cr_assert(ch_client_expire(&rig.client, 100, &event));
 	feed(&rig, wire + used, sizeof(wire) - 1 - used);
 	log_is(&rig, "N0/0(<notification/>) ");
@@ -660,7 +680,8 @@ Test(client, a_whole_message_is_not_copied)
 	size_t used;
 
 	up(&rig, &wide, DEVICE(B11));
-	cr_assert_eq(ch_client_feed(&rig.client, (const uint8_t *)wire, 24, &used, &event), CH_CLIENT_EVENT);
+	cr_assert_eq(ch_client_feed(&rig.client, (const uint8_t *)wire, 24, &used, &event),
+		     CH_CLIENT_EVENT);
 	cr_assert_eq(used, 24);
 	cr_assert_eq(event.kind, CH_CLIENT_NOTIFICATION);
 	cr_assert_eq(event.message.data, (const uint8_t *)wire + 5);
@@ -771,7 +792,8 @@ Test(client, a_start_tag_too_long_for_the_head_comes_in_one_part)
 
 Test(client, a_message_over_the_limit_ends_the_session)
 {
-	struct ch_client_limits limits = {.framing = {.max_message = 300, .max_chunks = 4}, .max_depth = 8};
+	struct ch_client_limits limits = {.framing = {.max_message = 300, .max_chunks = 4},
+					  .max_depth = 8};
 	struct rig rig;
 
 	up(&rig, &limits, DEVICE(B11));
@@ -946,7 +968,8 @@ Test(client, a_full_send_buffer_leaves_no_request_behind)
 	struct rig rig;
 
 	up(&rig, &wide, DEVICE(B10 NOTIFICATION));
-	cr_assert_eq(ch_client_request(&rig.client, CH_LIT("<get/>"), 1, false, 0, &full), CH_E_LIMIT);
+	cr_assert_eq(ch_client_request(&rig.client, CH_LIT("<get/>"), 1, false, 0, &full),
+		     CH_E_LIMIT);
 	cr_assert_eq(ch_client_subscribe(&rig.client, 1, 0, &full), CH_E_LIMIT);
 	cr_assert_eq(ch_client_close(&rig.client, 1, &full), CH_E_LIMIT);
 	cr_assert_eq(full.len, 0);

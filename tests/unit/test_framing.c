@@ -26,7 +26,8 @@ static void put(struct outcome *outcome, const void *data, size_t len)
 }
 
 /** Feeds one piece from a copy of exactly its size, so that ASan sees a read beyond it. */
-static void feed_piece(struct ch_framer *framer, const char *piece, size_t len, struct outcome *outcome)
+static void feed_piece(struct ch_framer *framer, const char *piece, size_t len,
+		       struct outcome *outcome)
 {
 	uint8_t *copy = malloc(len + 1);
 	size_t at = 0;
@@ -80,8 +81,8 @@ static void run(enum ch_framing framing, const struct ch_framer_limits *limits, 
 	}
 }
 
-static void run_bytes(enum ch_framing framing, const struct ch_framer_limits *limits, const char *in,
-		      size_t len, struct outcome *outcome)
+static void run_bytes(enum ch_framing framing, const struct ch_framer_limits *limits,
+		      const char *in, size_t len, struct outcome *outcome)
 {
 	struct ch_framer framer;
 	size_t i;
@@ -117,7 +118,8 @@ static void expect(enum ch_framing framing, const struct ch_framer_limits *limit
 	run(framing, limits, in, len, NO_CUT, NO_CUT, &whole);
 	cr_assert_eq(whole.reason, reason, "%s: %s", in, ch_reason_name(whole.reason));
 	cr_assert_eq(whole.len, strlen(text), "%s: %.*s", in, (int)whole.len, whole.text);
-	cr_assert_eq(memcmp(whole.text, text, whole.len), 0, "%s: %.*s", in, (int)whole.len, whole.text);
+	cr_assert_eq(memcmp(whole.text, text, whole.len), 0, "%s: %.*s", in, (int)whole.len,
+		     whole.text);
 	for (i = 0; i <= len; i++)
 		for (j = i; j <= len; j++) {
 			run(framing, limits, in, len, i, j, &split);
@@ -218,8 +220,9 @@ Test(framing, takes_the_largest_chunk_size_and_refuses_one_more)
 
 	ch_framer_init(&framer, &limits);
 	ch_framer_set(&framer, CH_FRAMING_CHUNKED);
-	cr_assert_eq(ch_framer_feed(&framer, (const uint8_t *)"\n#4294967295\nab", 15, &used, &fragment),
-		     CH_FRAMER_FRAGMENT);
+	cr_assert_eq(
+		ch_framer_feed(&framer, (const uint8_t *)"\n#4294967295\nab", 15, &used, &fragment),
+		CH_FRAMER_FRAGMENT);
 	cr_assert_eq(used, 15);
 	cr_assert_eq(fragment.len, 2);
 	cr_assert_eq(framer.chunk_left, 4294967293u);
@@ -264,7 +267,8 @@ Test(framing, gives_nothing_more_after_an_error)
 
 	ch_framer_init(&framer, &wide);
 	ch_framer_set(&framer, CH_FRAMING_CHUNKED);
-	cr_assert_eq(ch_framer_feed(&framer, (const uint8_t *)"x", 1, &used, &fragment), CH_FRAMER_ERROR);
+	cr_assert_eq(ch_framer_feed(&framer, (const uint8_t *)"x", 1, &used, &fragment),
+		     CH_FRAMER_ERROR);
 	cr_assert_eq(framer.reason, CH_REASON_FRAMING);
 	cr_assert_eq(ch_framer_feed(&framer, (const uint8_t *)"\n#1\na", 5, &used, &fragment),
 		     CH_FRAMER_ERROR);
@@ -293,7 +297,9 @@ Test(framing, points_a_whole_message_into_the_input)
 	cr_assert(fragment.len == 4 && fragment.first && fragment.last);
 }
 
-/** Counts fragments of @len bytes of @pattern fed @step at a time (a divisor); it has no delimiter. */
+/**
+ * Counts fragments of @len bytes of @pattern fed @step at a time (a divisor); it has no delimiter.
+ */
 static size_t count_fragments(const char *pattern, size_t len, size_t step)
 {
 	uint8_t *text = malloc(len);
@@ -358,7 +364,8 @@ static void frame_is(enum ch_framing framing, const char *message, int err, cons
 	struct ch_buf out = {0};
 
 	cr_assert_eq(ch_buf_append_str(&out, "before"), 0);
-	cr_assert_eq(ch_frame(framing, (struct ch_slice){(const uint8_t *)message, strlen(message)}, &out),
+	cr_assert_eq(ch_frame(framing, (struct ch_slice){(const uint8_t *)message, strlen(message)},
+			      &out),
 		     err, "%s", message);
 	cr_assert_eq(out.len, 6 + strlen(text), "%s", message);
 	cr_assert_eq(memcmp(out.data + 6, text, strlen(text)), 0, "%s", message);

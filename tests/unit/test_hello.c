@@ -49,14 +49,20 @@ Test(hello, reads_a_device)
 {
 	struct ch_hello hello;
 
-	cr_assert_eq(parse("<?xml version='1.0'?>\n" OPEN CAPS("\n " B10 B11
-			   CAP("\n\turn:ietf:params:netconf:capability:notification:1.0 \n")
-			   CAP("urn:ietf:params:netconf:capability:url:1.0?scheme=ftp,file")
-			   CAP("http://example.com/m?module=m&amp;revision=2020-01-01")) SID(" 4711\n") CLOSE,
-			   true, &hello), CH_REASON_NONE);
+	cr_assert_eq(
+		parse("<?xml version='1.0'?>\n" OPEN CAPS(
+			      "\n " B10 B11 CAP("\n\turn:ietf:params:netconf:capability:"
+						"notification:1.0 \n")
+				      CAP("urn:ietf:params:netconf:capability:url:1.0?scheme=ftp,"
+					  "file") CAP("http://example.com/"
+						      "m?module=m&amp;revision=2020-01-01"))
+			      SID(" 4711\n") CLOSE,
+		      true, &hello),
+		CH_REASON_NONE);
 	cr_assert_eq(hello.session_id, 4711);
 	cr_assert_eq(hello.capability_count, 5);
-	cr_assert_eq(hello.capabilities, CH_CAP_BASE_1_0 | CH_CAP_BASE_1_1 | CH_CAP_NOTIFICATION | CH_CAP_URL);
+	cr_assert_eq(hello.capabilities,
+		     CH_CAP_BASE_1_0 | CH_CAP_BASE_1_1 | CH_CAP_NOTIFICATION | CH_CAP_URL);
 }
 
 Test(hello, knows_every_capability_we_act_on)
@@ -78,8 +84,10 @@ Test(hello, knows_every_capability_we_act_on)
 		{"capability:validate:1.0", CH_CAP_VALIDATE},
 		{"capability:validate:1.1", CH_CAP_VALIDATE},
 		{"capability:url:1.0", CH_CAP_URL},
-		{"capability:yang-library:1.0?revision=2016-06-21&amp;module-set-id=1", CH_CAP_YANG_LIBRARY},
-		{"capability:yang-library:1.1?revision=2019-01-04&amp;content-id=1", CH_CAP_YANG_LIBRARY},
+		{"capability:yang-library:1.0?revision=2016-06-21&amp;module-set-id=1",
+		 CH_CAP_YANG_LIBRARY},
+		{"capability:yang-library:1.1?revision=2019-01-04&amp;content-id=1",
+		 CH_CAP_YANG_LIBRARY},
 		{"capability:yang-library:1.2", 0},
 		{"base:1.2", 0},
 		{"base:1.1x", 0},
@@ -93,23 +101,28 @@ Test(hello, knows_every_capability_we_act_on)
 		char text[512];
 
 		snprintf(text, sizeof(text),
-			 OPEN "<capabilities>" B10 "<capability>urn:ietf:params:netconf:%s</capability>"
+			 OPEN "<capabilities>" B10
+			      "<capability>urn:ietf:params:netconf:%s</capability>"
 			      "</capabilities>" SID("1") CLOSE,
 			 table[i].name);
 		cr_assert_eq(parse(text, true, &hello), CH_REASON_NONE);
-		cr_assert_eq(hello.capabilities, CH_CAP_BASE_1_0 | table[i].bit, "%s", table[i].name);
+		cr_assert_eq(hello.capabilities, CH_CAP_BASE_1_0 | table[i].bit, "%s",
+			     table[i].name);
 		cr_assert_eq(hello.capability_count, 2);
 	}
 }
 
 Test(hello, takes_foreign_elements_comments_and_prefixes)
 {
-	server_is(OPEN CAPS(B10 "<x xmlns='y'><z/></x>") SID("1") "<other>1</other>" CLOSE, CH_REASON_NONE);
+	server_is(OPEN CAPS(B10 "<x xmlns='y'><z/></x>") SID("1") "<other>1</other>" CLOSE,
+		  CH_REASON_NONE);
 	server_is(OPEN CAPS(CAP("urn:ietf:params:<!-- x -->netconf:base:1.0")) SID("1<?p?>2") CLOSE,
 		  CH_REASON_NONE);
-	server_is("<n:hello xmlns:n='urn:ietf:params:xml:ns:netconf:base:1.0'><n:session-id>1</n:session-id>"
+	server_is("<n:hello "
+		  "xmlns:n='urn:ietf:params:xml:ns:netconf:base:1.0'><n:session-id>1</n:session-id>"
 		  "<n:capabilities><n:capability>urn:ietf:params:netconf:base:1.1</n:capability>"
-		  "</n:capabilities></n:hello>", CH_REASON_NONE);
+		  "</n:capabilities></n:hello>",
+		  CH_REASON_NONE);
 }
 
 Test(hello, rejects_what_is_no_hello)
@@ -123,28 +136,41 @@ Test(hello, rejects_what_is_no_hello)
 	server_is(OPEN CAPS(B10) SID("1") CLOSE "x", CH_REASON_BAD_HELLO);
 	server_is(OPEN CAPS(B10) SID("1") CLOSE CLOSE, CH_REASON_BAD_HELLO);
 	server_is("<!DOCTYPE hello>" OPEN CAPS(B10) SID("1") CLOSE, CH_REASON_BAD_HELLO);
-	server_is("<!DOCTYPE hello [<!ENTITY a '1'>]>" OPEN CAPS(B10) SID("&a;") CLOSE, CH_REASON_BAD_HELLO);
+	server_is("<!DOCTYPE hello [<!ENTITY a '1'>]>" OPEN CAPS(B10) SID("&a;") CLOSE,
+		  CH_REASON_BAD_HELLO);
 	server_is(OPEN CAPS(B10) SID("1") "\xff" CLOSE, CH_REASON_BAD_HELLO);
 	server_is(OPEN CAPS(B10) CAPS(B11) SID("1") CLOSE, CH_REASON_BAD_HELLO);
 	server_is(OPEN CAPS(B10) SID("1") SID("1") CLOSE, CH_REASON_BAD_HELLO);
 	server_is(OPEN CAPS(B10) SID("1<x/>") CLOSE, CH_REASON_BAD_HELLO);
-	server_is(OPEN CAPS(CAP("urn:ietf:params:netconf:base:1.0<x/>")) SID("1") CLOSE, CH_REASON_BAD_HELLO);
+	server_is(OPEN CAPS(CAP("urn:ietf:params:netconf:base:1.0<x/>")) SID("1") CLOSE,
+		  CH_REASON_BAD_HELLO);
 }
 
 Test(hello, wants_a_session_id_between_1_and_4294967295)
 {
-	static const char *const wrong[] = {"", "0", "000", "-1", "+1", "1.0", "1x", "0x1", "1 1",
-					    "4294967296", "18446744073709551617"};
+	static const char *const wrong[] = {"",
+					    "0",
+					    "000",
+					    "-1",
+					    "+1",
+					    "1.0",
+					    "1x",
+					    "0x1",
+					    "1 1",
+					    "4294967296",
+					    "18446744073709551617"};
 	struct ch_hello hello;
 	char text[512];
 	size_t i;
 
 	server_is(OPEN CAPS(B10) CLOSE, CH_REASON_NO_SESSION_ID);
-	server_is(OPEN CAPS(B10) "<session-id xmlns='x'>1</session-id>" CLOSE, CH_REASON_NO_SESSION_ID);
+	server_is(OPEN CAPS(B10) "<session-id xmlns='x'>1</session-id>" CLOSE,
+		  CH_REASON_NO_SESSION_ID);
 	server_is(OPEN CAPS(B10 SID("1")) CLOSE, CH_REASON_NO_SESSION_ID);
 	server_is(OPEN CLOSE, CH_REASON_NO_SESSION_ID);
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		snprintf(text, sizeof(text), OPEN CAPS(B10) "<session-id>%s</session-id>" CLOSE, wrong[i]);
+		snprintf(text, sizeof(text), OPEN CAPS(B10) "<session-id>%s</session-id>" CLOSE,
+			 wrong[i]);
 		server_is(text, CH_REASON_NO_SESSION_ID);
 	}
 	snprintf(text, sizeof(text), OPEN CAPS(B10) "<session-id>%0200d</session-id>" CLOSE, 1);
@@ -157,10 +183,12 @@ Test(hello, wants_a_common_base)
 {
 	server_is(OPEN SID("1") CLOSE, CH_REASON_NO_COMMON_BASE);
 	server_is(OPEN CAPS("") SID("1") CLOSE, CH_REASON_NO_COMMON_BASE);
-	server_is(OPEN CAPS(CAP("urn:ietf:params:netconf:base:1.2")) SID("1") CLOSE, CH_REASON_NO_COMMON_BASE);
+	server_is(OPEN CAPS(CAP("urn:ietf:params:netconf:base:1.2")) SID("1") CLOSE,
+		  CH_REASON_NO_COMMON_BASE);
 	server_is(OPEN CAPS("<x>" B10 "</x>") SID("1") CLOSE, CH_REASON_NO_COMMON_BASE);
-	server_is(OPEN CAPS("<capability xmlns='x'>urn:ietf:params:netconf:base:1.0</capability>") SID("1")
-		  CLOSE, CH_REASON_NO_COMMON_BASE);
+	server_is(OPEN CAPS("<capability xmlns='x'>urn:ietf:params:netconf:base:1.0</capability>")
+			  SID("1") CLOSE,
+		  CH_REASON_NO_COMMON_BASE);
 	server_is(OPEN "<c>" B10 "</c>" SID("1") CLOSE, CH_REASON_NO_COMMON_BASE);
 	server_is(OPEN CAPS(B11) SID("1") CLOSE, CH_REASON_NONE);
 }
@@ -232,7 +260,8 @@ Test(hello, limits_size_and_depth)
 	free(text);
 	server_is(OPEN CAPS(B10) SID("1") "<a><b><c><d><e><f><g/></f></e></d></c></b></a>" CLOSE,
 		  CH_REASON_NONE);
-	server_is(OPEN CAPS(B10) SID("1") "<a><b><c><d><e><f><g><h/></g></f></e></d></c></b></a>" CLOSE,
+	server_is(OPEN CAPS(B10)
+			  SID("1") "<a><b><c><d><e><f><g><h/></g></f></e></d></c></b></a>" CLOSE,
 		  CH_REASON_BAD_HELLO);
 }
 
@@ -244,20 +273,23 @@ Test(hello, what_we_build_is_read_back)
 	struct ch_buf out = {0};
 
 	cr_assert_eq(ch_hello_build(&out, 77, all, extra, 1), 0);
-	cr_assert_eq(ch_hello_parse_server((struct ch_slice){out.data, out.len}, &hello), CH_REASON_NONE);
+	cr_assert_eq(ch_hello_parse_server((struct ch_slice){out.data, out.len}, &hello),
+		     CH_REASON_NONE);
 	cr_assert_eq(hello.session_id, 77);
 	cr_assert_eq(hello.capabilities, all);
 	cr_assert_eq(hello.capability_count, 13);
 	out.len = 0;
 	cr_assert_eq(ch_hello_build(&out, 0, CH_CAP_BASE_1_1, NULL, 0), 0);
-	cr_assert_eq(ch_hello_parse_client((struct ch_slice){out.data, out.len}, &hello), CH_REASON_NONE);
+	cr_assert_eq(ch_hello_parse_client((struct ch_slice){out.data, out.len}, &hello),
+		     CH_REASON_NONE);
 	cr_assert_eq(hello.capabilities, CH_CAP_BASE_1_1);
 	ch_buf_deinit(&out);
 }
 
 Test(hello, the_bytes_we_send_are_these)
 {
-	static const char text[] = "x<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" OPEN CAPS(B10 B11) CLOSE;
+	static const char text[] =
+		"x<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" OPEN CAPS(B10 B11) CLOSE;
 	struct ch_buf out = {0};
 
 	cr_assert_eq(ch_buf_append_str(&out, "x"), 0);
@@ -278,7 +310,8 @@ Test(hello, building_fails_whole)
 	ch_buf_deinit(&out);
 	for (max = 1; max < need; max++) {
 		out.max = max;
-		cr_assert_eq(ch_hello_build(&out, 1, CH_CAP_BASE_1_0, NULL, 0), CH_E_LIMIT, "%zu", max);
+		cr_assert_eq(ch_hello_build(&out, 1, CH_CAP_BASE_1_0, NULL, 0), CH_E_LIMIT, "%zu",
+			     max);
 		cr_assert_eq(out.len, 0);
 		ch_buf_deinit(&out);
 	}

@@ -8,7 +8,10 @@
 
 #define BASE "xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\""
 
-/** The slice of a copy of exactly its size, so that ASan sees a read beyond it. The caller frees data. */
+/**
+ * The slice of a copy of exactly its size, so that ASan sees a read beyond it. The caller frees
+ * data.
+ */
 static struct ch_slice copy_of(const char *text)
 {
 	size_t len = strlen(text);
@@ -21,7 +24,8 @@ static struct ch_slice copy_of(const char *text)
 
 static bool is(struct ch_slice slice, const char *text)
 {
-	return slice.len == strlen(text) && (slice.len == 0 || memcmp(slice.data, text, slice.len) == 0);
+	return slice.len == strlen(text) &&
+	       (slice.len == 0 || memcmp(slice.data, text, slice.len) == 0);
 }
 
 struct row {
@@ -37,11 +41,13 @@ static const struct row good[] = {
 	{"<rpc-reply message-id=\"101\" " BASE "><ok/></rpc-reply>", CH_MESSAGE_RPC_REPLY, "101",
 	 "<ok/></rpc-reply>"},
 	{"<rpc-reply " BASE " message-id='7'/>", CH_MESSAGE_RPC_REPLY, "7", ""},
-	{"<nc:rpc-reply xmlns:nc=\"x\" message-id=\"2\" a=\"/>\" b='\"'>y", CH_MESSAGE_RPC_REPLY, "2", "y"},
+	{"<nc:rpc-reply xmlns:nc=\"x\" message-id=\"2\" a=\"/>\" b='\"'>y", CH_MESSAGE_RPC_REPLY,
+	 "2", "y"},
 	{"<notification xmlns=\"n\"><eventTime/></notification>", CH_MESSAGE_NOTIFICATION, NULL,
 	 "<eventTime/></notification>"},
 	{"\xef\xbb\xbf<notification/>", CH_MESSAGE_NOTIFICATION, NULL, ""},
-	{"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<notification>", CH_MESSAGE_NOTIFICATION, NULL, ""},
+	{"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<notification>", CH_MESSAGE_NOTIFICATION,
+	 NULL, ""},
 	{" \r\n\t<!-- a > b <rpc> -- - --><?pi <x>?>\n<rpc>", CH_MESSAGE_RPC, NULL, ""},
 	{"<!----><?x?><!-- - --><hello >", CH_MESSAGE_HELLO, NULL, ""},
 	{"<rpc-reply\n\tmessage-id\n=\n'3'\n>z", CH_MESSAGE_RPC_REPLY, "3", "z"},
@@ -97,7 +103,8 @@ Test(message, reads_the_first_start_tag)
 
 		ch_message_scan(xml, &message);
 		cr_assert_eq(message.kind, good[i].kind, "%s: %d", good[i].xml, message.kind);
-		cr_assert_eq(message.message_id.data != NULL, good[i].message_id != NULL, "%s", good[i].xml);
+		cr_assert_eq(message.message_id.data != NULL, good[i].message_id != NULL, "%s",
+			     good[i].xml);
 		if (good[i].message_id != NULL)
 			cr_assert(is(message.message_id, good[i].message_id), "%s", good[i].xml);
 		cr_assert(is(message.body, good[i].body), "%s", good[i].xml);
@@ -138,7 +145,8 @@ Test(message, a_head_is_incomplete_at_every_cut_before_the_start_tag_ends)
 
 			cr_assert_eq(ch_message_scan_head(head, &message), len >= tag, "%s at %zu",
 				     good[i].xml, len);
-			cr_assert_eq(message.kind, len >= tag ? good[i].kind : CH_MESSAGE_MALFORMED);
+			cr_assert_eq(message.kind,
+				     len >= tag ? good[i].kind : CH_MESSAGE_MALFORMED);
 			free(text);
 			free((void *)head.data);
 		}
@@ -217,7 +225,8 @@ static void inspect_is(const char *text, int err, bool ok, bool error, const cha
 
 Test(message, a_reply_without_the_word_costs_no_parser)
 {
-	inspect_is("<rpc-reply " BASE " message-id=\"1\"><ok/></rpc-reply>", 0, true, false, "", "");
+	inspect_is("<rpc-reply " BASE " message-id=\"1\"><ok/></rpc-reply>", 0, true, false, "",
+		   "");
 	inspect_is("<r:rpc-reply><r:ok/></r:rpc-reply>", 0, true, false, "", "");
 	inspect_is("<rpc-reply><data/></rpc-reply>", 0, false, false, "", "");
 	inspect_is("<rpc-reply><data><ok/></data></rpc-reply>", 0, false, false, "", "");
@@ -229,9 +238,11 @@ Test(message, a_reply_without_the_word_costs_no_parser)
 
 Test(message, finds_an_rpc_error)
 {
-	inspect_is("<rpc-reply " BASE ">" ERROR(" in-use\n", SEVERE, "\n  it is &lt;used&gt;  now\n")
-		   "</rpc-reply>", 0, false, true, "in-use", "it is <used>  now");
-	inspect_is("<rpc-reply>" ERROR("in-use", "", "") "</rpc-reply>", 0, false, true, "in-use", "");
+	inspect_is("<rpc-reply " BASE
+		   ">" ERROR(" in-use\n", SEVERE, "\n  it is &lt;used&gt;  now\n") "</rpc-reply>",
+		   0, false, true, "in-use", "it is <used>  now");
+	inspect_is("<rpc-reply>" ERROR("in-use", "", "") "</rpc-reply>", 0, false, true, "in-use",
+		   "");
 	inspect_is("<rpc-reply><rpc-error/></rpc-reply>", 0, false, true, "", "");
 	inspect_is("<n:rpc-reply xmlns:n=\"urn:ietf:params:xml:ns:netconf:base:1.0\"><n:rpc-error>"
 		   "<n:error-tag>a<!-- x -->b</n:error-tag></n:rpc-error></n:rpc-reply>",
@@ -240,13 +251,15 @@ Test(message, finds_an_rpc_error)
 
 Test(message, a_warning_is_no_error)
 {
-	inspect_is("<rpc-reply>" ERROR("w", WARNING, "careful") "<ok/></rpc-reply>", 0, true, false, "w",
-		   "careful");
+	inspect_is("<rpc-reply>" ERROR("w", WARNING, "careful") "<ok/></rpc-reply>", 0, true, false,
+		   "w", "careful");
 	/* the first gives the texts, any of them makes it an error */
-	inspect_is("<rpc-reply>" ERROR("w", WARNING, "one") ERROR("e", SEVERE, "two") "</rpc-reply>", 0,
-		   false, true, "w", "one");
-	inspect_is("<rpc-reply>" ERROR("e", SEVERE, "one") ERROR("w", WARNING, "two") "</rpc-reply>", 0,
-		   false, true, "e", "one");
+	inspect_is("<rpc-reply>" ERROR("w", WARNING, "one")
+			   ERROR("e", SEVERE, "two") "</rpc-reply>",
+		   0, false, true, "w", "one");
+	inspect_is("<rpc-reply>" ERROR("e", SEVERE, "one")
+			   ERROR("w", WARNING, "two") "</rpc-reply>",
+		   0, false, true, "e", "one");
 }
 
 Test(message, the_word_elsewhere_is_no_error)
@@ -254,7 +267,8 @@ Test(message, the_word_elsewhere_is_no_error)
 	inspect_is("<rpc-reply><data><rpc-error/></data></rpc-reply>", 0, false, false, "", "");
 	inspect_is("<rpc-reply><data>rpc-error</data></rpc-reply>", 0, false, false, "", "");
 	inspect_is("<rpc-reply><!-- rpc-error --><ok/></rpc-reply>", 0, true, false, "", "");
-	inspect_is("<rpc-reply><rpc-error xmlns=\"urn:other\"/></rpc-reply>", 0, false, false, "", "");
+	inspect_is("<rpc-reply><rpc-error xmlns=\"urn:other\"/></rpc-reply>", 0, false, false, "",
+		   "");
 	inspect_is("<rpc-reply><data><error-tag>rpc-error</error-tag></data></rpc-reply>", 0, false,
 		   false, "", "");
 	/* fields deeper than the error's own are not its fields */
@@ -269,12 +283,17 @@ Test(message, refuses_a_reply_that_is_not_well_formed_or_too_deep)
 	inspect_is("<rpc-reply><rpc-error/>", CH_E_SYNTAX, false, false, "", "");
 	inspect_is("<rpc-reply><rpc-error/></rpc-reply><x/>", CH_E_SYNTAX, false, false, "", "");
 	inspect_is("<!DOCTYPE rpc-error><rpc-reply/>", CH_E_SYNTAX, false, false, "", "");
-	inspect_is("<rpc-reply><rpc-error>\xff</rpc-error></rpc-reply>", CH_E_SYNTAX, false, false, "", "");
-	inspect_is("<rpc-reply><rpc-error>&x;</rpc-error></rpc-reply>", CH_E_SYNTAX, false, false, "", "");
-	inspect_is("<rpc-reply><rpc-error><a><a><a><a><a><a/></a></a></a></a></a></rpc-error></rpc-reply>",
+	inspect_is("<rpc-reply><rpc-error>\xff</rpc-error></rpc-reply>", CH_E_SYNTAX, false, false,
+		   "", "");
+	inspect_is("<rpc-reply><rpc-error>&x;</rpc-error></rpc-reply>", CH_E_SYNTAX, false, false,
+		   "", "");
+	inspect_is("<rpc-reply><rpc-error><a><a><a><a><a><a/></a></a></a></a></a></rpc-error></"
+		   "rpc-reply>",
 		   0, false, true, "", "");
-	inspect_is("<rpc-reply><rpc-error><a><a><a><a><a><a><a/></a></a></a></a></a></a></rpc-error>"
-		   "</rpc-reply>", CH_E_SYNTAX, false, false, "", "");
+	inspect_is(
+		"<rpc-reply><rpc-error><a><a><a><a><a><a><a/></a></a></a></a></a></a></rpc-error>"
+		"</rpc-reply>",
+		CH_E_SYNTAX, false, false, "", "");
 }
 
 /** A reply whose error-message is @lead letters and then @text. */

@@ -54,8 +54,8 @@ Test(tlsmsg, an_alert_has_two_bytes)
 	uint8_t code;
 
 	for (len = 0; len <= 4; len++)
-		cr_assert_eq(ch_alert_parse(data, len, true, &code) == CH_ALERT_MALFORMED, len != 2, "%zu",
-			     len);
+		cr_assert_eq(ch_alert_parse(data, len, true, &code) == CH_ALERT_MALFORMED, len != 2,
+			     "%zu", len);
 }
 
 Test(tlsmsg, names_alerts)
@@ -79,8 +79,12 @@ Test(tlsmsg, knows_the_alerts_about_our_certificate)
 			     memchr(refusing, (int)code, sizeof(refusing)) != NULL, "%u", code);
 }
 
-/** One letter per result: T ticket, K key update, R key update with request, H hello request, X refused. */
-static size_t run(bool tls13, const uint8_t *in, size_t len, size_t cut, char *letters, bool *pending)
+/**
+ * One letter per result: T ticket, K key update, R key update with request, H hello request, X
+ * refused.
+ */
+static size_t run(bool tls13, const uint8_t *in, size_t len, size_t cut, char *letters,
+		  bool *pending)
 {
 	struct ch_tlsmsg stream;
 	size_t bounds[3] = {0, cut, len};
@@ -107,8 +111,8 @@ static size_t run(bool tls13, const uint8_t *in, size_t len, size_t cut, char *l
 				cr_assert_eq(at, piece);
 				break;
 			}
-			letters[count++] = result == CH_TLSMSG_KEY_UPDATE && requested ? 'R'
-											: "?TKHX"[result];
+			letters[count++] =
+				result == CH_TLSMSG_KEY_UPDATE && requested ? 'R' : "?TKHX"[result];
 			cr_assert(result == CH_TLSMSG_KEY_UPDATE || !requested);
 			if (result == CH_TLSMSG_REFUSED)
 				break;
@@ -122,8 +126,12 @@ static size_t run(bool tls13, const uint8_t *in, size_t len, size_t cut, char *l
 	return count;
 }
 
-/** @cuts: also check every split point (a KeyUpdate must end its record, so not with more behind it). */
-static void expect(bool tls13, const void *in, size_t len, bool cuts, const char *letters, bool pending)
+/**
+ * @cuts: also check every split point (a KeyUpdate must end its record, so not with more behind
+ * it).
+ */
+static void expect(bool tls13, const void *in, size_t len, bool cuts, const char *letters,
+		   bool pending)
 {
 	char got[64];
 	bool got_pending;
@@ -143,14 +151,17 @@ static void expect(bool tls13, const void *in, size_t len, bool cuts, const char
 
 Test(tlsmsg, skips_tickets)
 {
-	EXPECT(true, "\x04\0\0\x03"
-		     "abc",
+	EXPECT(true,
+	       "\x04\0\0\x03"
+	       "abc",
 	       true, "T", false);
-	EXPECT(true, "\x04\0\0\x03"
-		     "abc\x04\0\0\x01x\x04\0\0\0",
+	EXPECT(true,
+	       "\x04\0\0\x03"
+	       "abc\x04\0\0\x01x\x04\0\0\0",
 	       true, "TTT", false);
-	EXPECT(true, "\x04\0\0\x03"
-		     "ab",
+	EXPECT(true,
+	       "\x04\0\0\x03"
+	       "ab",
 	       true, "", true);
 	EXPECT(true, "\x04\0\0", true, "", true);
 	EXPECT(true, "", true, "", false);
@@ -194,7 +205,8 @@ Test(tlsmsg, refuses_everything_else_in_tls13)
 		expect(true, message, 5, true, type == 4 ? "T" : type == 24 ? "K" : "X", false);
 	}
 	EXPECT(true, "\0\0\0\0", true, "X", false);
-	EXPECT(true, "\x0d\0\0\x03\0\0\0", true, "X", false); /* post-handshake CertificateRequest */
+	EXPECT(true, "\x0d\0\0\x03\0\0\0", true, "X",
+	       false); /* post-handshake CertificateRequest */
 }
 
 Test(tlsmsg, tls12_knows_only_hello_request)

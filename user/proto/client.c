@@ -69,7 +69,8 @@ static enum ch_client_result client_fail_error(struct ch_client *client, int err
 		return client_fail(client, CH_REASON_BYTE_BUDGET);
 	if (err == CH_E_SYNTAX)
 		return client_fail(client, CH_REASON_BAD_MESSAGE);
-	return client_fail(client, err == CH_E_LIMIT ? CH_REASON_MESSAGE_LIMIT : CH_REASON_INTERNAL);
+	return client_fail(client,
+			   err == CH_E_LIMIT ? CH_REASON_MESSAGE_LIMIT : CH_REASON_INTERNAL);
 }
 
 static enum ch_client_result client_event(const struct ch_request *request,
@@ -155,13 +156,13 @@ static enum ch_client_result client_reply(struct ch_client *client, int index, s
 	(void)client_settle(client, index);
 	if (request.deadline_ns == TIMED_OUT)
 		return CH_CLIENT_MORE;
-	return client_event(&request, index == CLOSE_ENTRY ? CH_CLIENT_CLOSED : CH_CLIENT_REPLY, xml,
-			    event);
+	return client_event(&request, index == CLOSE_ENTRY ? CH_CLIENT_CLOSED : CH_CLIENT_REPLY,
+			    xml, event);
 }
 
 /** Judges a start tag. @return MORE with @index (-1: a notification), or ERROR */
-static enum ch_client_result client_judge(struct ch_client *client, const struct ch_message *message,
-					  int *index)
+static enum ch_client_result client_judge(struct ch_client *client,
+					  const struct ch_message *message, int *index)
 {
 	*index = -1;
 	if (message->kind == CH_MESSAGE_NOTIFICATION)
@@ -222,8 +223,8 @@ static enum ch_client_result client_head(struct ch_client *client, struct ch_sli
 }
 
 /** A piece of a streamed reply. */
-static enum ch_client_result client_stream(struct ch_client *client, struct ch_slice piece, bool last,
-					   struct ch_client_event *event)
+static enum ch_client_result client_stream(struct ch_client *client, struct ch_slice piece,
+					   bool last, struct ch_client_event *event)
 {
 	struct ch_request request = client->requests[client->streaming];
 
@@ -259,7 +260,8 @@ static enum ch_client_result client_collect(struct ch_client *client,
 		return client_fail_error(client, err);
 	client->copied += fragment->len;
 	if (fragment->last) {
-		result = client_message(client, (struct ch_slice){partial->data, partial->len}, event);
+		result = client_message(client, (struct ch_slice){partial->data, partial->len},
+					event);
 		if (result == CH_CLIENT_MORE)
 			ch_buf_deinit(partial);
 		else if (client->due == DUE_NOTHING)
@@ -362,8 +364,8 @@ static int64_t client_send(struct ch_client *client, struct ch_request *request,
 {
 	uint32_t id = client_next_id(client);
 	char head[96];
-	int len = snprintf(head, sizeof(head), "<rpc xmlns=\"%s\" message-id=\"%u\">", CH_XML_BASE_NS,
-			   id);
+	int len = snprintf(head, sizeof(head), "<rpc xmlns=\"%s\" message-id=\"%u\">",
+			   CH_XML_BASE_NS, id);
 	struct ch_slice parts[] = {
 		{(const uint8_t *)head, (size_t)len},
 		operation,

@@ -4,8 +4,8 @@
  * The NETCONF client of one session (RFC 6241, 6242, 5277). Sans-IO: plaintext and time in, events
  * and plaintext out.
  *
- * Contract of ch_client_feed: on EVENT, @used bytes were consumed; call again with the rest. On MORE
- * all input was consumed (a partial message was copied, growing with the bytes received, and
+ * Contract of ch_client_feed: on EVENT, @used bytes were consumed; call again with the rest. On
+ * MORE all input was consumed (a partial message was copied, growing with the bytes received, and
  * counted). On ERROR the session is over, @client->reason says why; nothing more may be fed and
  * nothing needs to be sent. Slices of an event live until the next ch_client_feed or _deinit.
  * Output appended to @out by any call must be sent, in order. Where a message was collected or
@@ -18,10 +18,10 @@
  * empty message; parts point into the input, but for the head where it straddled inputs).
  *
  * What ends a session: the first message is not a hello (BAD_HELLO, NO_SESSION_ID, NO_COMMON_BASE);
- * later one that is neither rpc-reply nor notification, an empty one included (BAD_MESSAGE); a reply
- * without the message-id of a request that waits (UNEXPECTED_REPLY); framing and limits (FRAMING,
- * MESSAGE_LIMIT, BYTE_BUDGET). A message that straddles inputs is judged as soon as its first start
- * tag is there. White space between messages is no message (see framing.h).
+ * later one that is neither rpc-reply nor notification, an empty one included (BAD_MESSAGE); a
+ * reply without the message-id of a request that waits (UNEXPECTED_REPLY); framing and limits
+ * (FRAMING, MESSAGE_LIMIT, BYTE_BUDGET). A message that straddles inputs is judged as soon as its
+ * first start tag is there. White space between messages is no message (see framing.h).
  */
 #include "framing.h"
 #include "hello.h"
@@ -48,17 +48,18 @@ struct ch_client {
 	struct ch_framer framer;
 	struct ch_buf partial; /**< the message in progress, when it straddles inputs */
 	struct ch_hello hello; /**< the device's, from OPEN on */
-	struct ch_request requests[CH_CLIENT_OUTSTANDING + 1]; /**< the last one is kept for close-session */
-	uint64_t copied;	/**< bytes that went through @partial, ever */
-	size_t next_scan;	/**< look for the start tag when @partial has so many bytes */
-	uint32_t next_id;
-	uint32_t subscribe_id;	/**< message-id of a create-subscription without answer, 0 = none */
-	uint8_t state;		/**< enum ch_client_state */
-	uint8_t due;		/**< what the next feed has to do first (client.c) */
-	int8_t streaming;	/**< request that owns the message in progress, -1 = none */
-	bool owed;		/**< @used of the last feed left out one byte that the framer has seen */
-	bool subscribed;	/**< create-subscription was answered with ok */
-	enum ch_reason reason;	/**< after ERROR */
+	/** The last entry is kept for close-session. */
+	struct ch_request requests[CH_CLIENT_OUTSTANDING + 1];
+	uint64_t copied;       /**< bytes that went through @partial, ever */
+	size_t next_scan;      /**< look for the start tag when @partial has so many bytes */
+	uint32_t next_id;      /**< message-id of the next request */
+	uint32_t subscribe_id; /**< message-id of a create-subscription without answer, 0 = none */
+	uint8_t state;	       /**< enum ch_client_state */
+	uint8_t due;	       /**< what the next feed has to do first (client.c) */
+	int8_t streaming;      /**< request that owns the message in progress, -1 = none */
+	bool owed;	       /**< the framer has seen one byte more than the last @used */
+	bool subscribed;       /**< create-subscription was answered with ok */
+	enum ch_reason reason; /**< after ERROR */
 };
 
 enum ch_client_event_kind {
@@ -83,7 +84,7 @@ void ch_client_init(struct ch_client *client, const struct ch_client_limits *lim
 		    struct ch_budget *budget);
 void ch_client_deinit(struct ch_client *client);
 
-/** Appends our hello (base:1.0 and 1.1). Both sides send theirs at once. @return as ch_buf_reserve. */
+/** Appends our hello (base:1.0 and 1.1). Both sides send at once. @return as ch_buf_reserve. */
 CH_NODISCARD int ch_client_start(struct ch_client *client, struct ch_buf *out);
 
 enum ch_client_result ch_client_feed(struct ch_client *client, const uint8_t *in, size_t len,
@@ -113,7 +114,8 @@ CH_NODISCARD int64_t ch_client_subscribe(struct ch_client *client, uint64_t dead
  * close-session (cookie 0); afterwards only replies and notifications under way are delivered. Goes
  * beyond CH_CLIENT_OUTSTANDING and past :interleave. @return as ch_client_request.
  */
-CH_NODISCARD int64_t ch_client_close(struct ch_client *client, uint64_t deadline_ns, struct ch_buf *out);
+CH_NODISCARD int64_t ch_client_close(struct ch_client *client, uint64_t deadline_ns,
+				     struct ch_buf *out);
 
 /** Earliest deadline of a request that waits; UINT64_MAX = none. */
 uint64_t ch_client_expiry(const struct ch_client *client);

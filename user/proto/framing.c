@@ -87,7 +87,8 @@ static vec16 vec_load(const uint8_t *data)
 	return vec;
 }
 
-/** The delimiter starting in @data[0..span); @span + 5 bytes are readable. Costs the same for any input. */
+/** The delimiter that starts in @data[0..span); @span + 5 bytes are there. All input costs alike.
+ */
 static const uint8_t *eom_find_dense(const uint8_t *data, size_t span)
 {
 	const vec16 bracket = {']', ']', ']', ']', ']', ']', ']', ']',
@@ -99,9 +100,10 @@ static const uint8_t *eom_find_dense(const uint8_t *data, size_t span)
 
 	for (; at + sizeof(vec16) <= span; at += sizeof(vec16)) {
 		const uint8_t *p = data + at;
-		vec16 hits = (vec16)(vec_load(p) == bracket) & (vec16)(vec_load(p + 1) == bracket) &
-			     (vec16)(vec_load(p + 2) == angle) & (vec16)(vec_load(p + 3) == bracket) &
-			     (vec16)(vec_load(p + 4) == bracket) & (vec16)(vec_load(p + 5) == angle);
+		vec16 hits =
+			(vec16)(vec_load(p) == bracket) & (vec16)(vec_load(p + 1) == bracket) &
+			(vec16)(vec_load(p + 2) == angle) & (vec16)(vec_load(p + 3) == bracket) &
+			(vec16)(vec_load(p + 4) == bracket) & (vec16)(vec_load(p + 5) == angle);
 
 		memcpy(any, &hits, sizeof(any));
 		if ((any[0] | any[1]) != 0)
@@ -159,7 +161,8 @@ static size_t whitespace_len(const uint8_t *data, size_t len)
 {
 	size_t at = 0;
 
-	while (at < len && (data[at] == ' ' || data[at] == '\n' || data[at] == '\r' || data[at] == '\t'))
+	while (at < len &&
+	       (data[at] == ' ' || data[at] == '\n' || data[at] == '\r' || data[at] == '\t'))
 		at++;
 	return at;
 }
@@ -290,8 +293,8 @@ static enum ch_reason chunk_header(struct ch_framer *framer, uint8_t byte)
 }
 
 /**
- * The common header in one step: LF # size LF, all of it here, at most nine digits. Anything else is
- * left to chunk_header. @return its length with @size set, or 0
+ * The common header in one step: LF # size LF, all of it here, at most nine digits. Anything else
+ * is left to chunk_header. @return its length with @size set, or 0
  */
 static size_t chunk_header_whole(const uint8_t *in, size_t len, uint64_t *size)
 {

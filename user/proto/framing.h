@@ -11,9 +11,9 @@
  * last fragment).
  *
  * White space before a message is skipped in end-of-message framing, and extra LFs before the first
- * chunk of a message in chunked framing (devices send ]]>]]> LF); both count as bytes of the message.
- * A delimiter alone is an empty message. A chunk over the limit is refused when its size is read,
- * before its bytes come.
+ * chunk of a message in chunked framing (devices send ]]>]]> LF); both count as bytes of the
+ * message. A delimiter alone is an empty message. A chunk over the limit is refused when its size
+ * is read, before its bytes come.
  */
 #include <callhome/reason.h>
 #include "user/core/buf.h"
@@ -34,8 +34,8 @@ struct ch_framer {
 	uint32_t chunks;	/**< chunks of the message so far */
 	uint8_t framing;	/**< enum ch_framing */
 	uint8_t state;
-	uint8_t held;	/**< EOM: delimiter bytes matched at the end of the last input */
-	bool in_message; /**< a first fragment was given out, its last one not yet */
+	uint8_t held;	       /**< EOM: delimiter bytes matched at the end of the last input */
+	bool in_message;       /**< a first fragment was given out, its last one not yet */
 	enum ch_reason reason; /**< after ERROR: FRAMING or MESSAGE_LIMIT */
 };
 

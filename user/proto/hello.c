@@ -241,7 +241,9 @@ static int append_escaped(struct ch_buf *out, const char *text)
 		text += plain;
 		if (err != 0 || *text == '\0')
 			break;
-		err = ch_buf_append_str(out, *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : "&gt;");
+		err = ch_buf_append_str(out, *text == '&'   ? "&amp;"
+					     : *text == '<' ? "&lt;"
+							    : "&gt;");
 		text++;
 	}
 	return err;

@@ -32,12 +32,16 @@ struct ch_hello {
 /**
  * Parses a device's hello (whole message, without delimiter) with expat: namespace checked, no DTD.
  * @return CH_REASON_NONE; BAD_HELLO; NO_SESSION_ID (missing, 0, not a number, > 4294967295);
- * NO_COMMON_BASE. INTERNAL: out of memory. Fields read so far are set in any case. White space around the
- * texts and parameters of a capability ('?' and on) are ignored, as are elements we do not know.
+ * NO_COMMON_BASE. INTERNAL: out of memory. Fields read so far are set in any case. White space
+ * around the texts and parameters of a capability ('?' and on) are ignored, as are elements we do
+ * not know.
  */
 enum ch_reason ch_hello_parse_server(struct ch_slice xml, struct ch_hello *hello);
 
-/** Parses a client's hello: a session-id is an error there. @return NONE, BAD_HELLO, NO_COMMON_BASE, INTERNAL. */
+/**
+ * Parses a client's hello: a session-id is an error there. @return NONE, BAD_HELLO, NO_COMMON_BASE,
+ * INTERNAL.
+ */
 enum ch_reason ch_hello_parse_client(struct ch_slice xml, struct ch_hello *hello);
 
 /**

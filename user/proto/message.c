@@ -62,7 +62,10 @@ static enum scan skip_past(struct cursor *cursor, struct ch_slice text)
 	return SCAN_DONE;
 }
 
-/** At `<`: passes a PI, a declaration or a comment. @return BAD also for a DOCTYPE; @passed: there was one */
+/**
+ * At `<`: passes a PI, a declaration or a comment. @return BAD also for a DOCTYPE; @passed: there
+ * was one
+ */
 static enum scan skip_misc(struct cursor *cursor, bool *passed)
 {
 	enum scan scan;
@@ -122,7 +125,8 @@ static enum scan take_name(struct cursor *cursor, struct ch_slice *name, struct 
 	colon = memchr(start, ':', name->len);
 	if (colon != NULL) {
 		*local = (struct ch_slice){colon + 1, (size_t)(cursor->at - colon) - 1};
-		if (colon == start || local->len == 0 || memchr(local->data, ':', local->len) != NULL)
+		if (colon == start || local->len == 0 ||
+		    memchr(local->data, ':', local->len) != NULL)
 			return SCAN_BAD;
 	}
 	if (*start == '-' || *start == '.' || (*start >= '0' && *start <= '9'))
@@ -174,7 +178,8 @@ static enum ch_message_kind kind_of(struct ch_slice local)
 	case 5:
 		return slice_is(local, CH_LIT("hello")) ? CH_MESSAGE_HELLO : CH_MESSAGE_OTHER;
 	case 9:
-		return slice_is(local, CH_LIT("rpc-reply")) ? CH_MESSAGE_RPC_REPLY : CH_MESSAGE_OTHER;
+		return slice_is(local, CH_LIT("rpc-reply")) ? CH_MESSAGE_RPC_REPLY
+							    : CH_MESSAGE_OTHER;
 	case 12:
 		return slice_is(local, CH_LIT("notification")) ? CH_MESSAGE_NOTIFICATION
 							       : CH_MESSAGE_OTHER;

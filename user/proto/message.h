@@ -19,10 +19,13 @@ enum ch_message_kind {
 struct ch_message {
 	enum ch_message_kind kind;
 	struct ch_slice message_id; /**< raw attribute value; data == NULL when absent */
-	struct ch_slice body;	    /**< what follows the first start tag (empty if it is self-closing) */
+	struct ch_slice body; /**< what follows the first start tag (empty if it is self-closing) */
 };
 
-/** Reads the first start tag of a whole message. Skips BOM, XML declaration, comments, PIs; bounded by @xml. */
+/**
+ * Reads the first start tag of a whole message. Skips BOM, XML declaration, comments, PIs; bounded
+ * by @xml.
+ */
 void ch_message_scan(struct ch_slice xml, struct ch_message *message);
 
 /**
@@ -31,13 +34,16 @@ void ch_message_scan(struct ch_slice xml, struct ch_message *message);
  */
 bool ch_message_scan_head(struct ch_slice head, struct ch_message *message);
 
-/** Local name of the first child element of @body (operation of an rpc, first element of a reply); empty if none. */
+/**
+ * Local name of the first child element of @body (operation of an rpc, first element of a reply);
+ * empty if none.
+ */
 struct ch_slice ch_message_first_child(struct ch_slice body);
 
 struct ch_reply_info {
-	bool ok;		/**< has <ok/> */
-	bool error;		/**< has an rpc-error with severity error (or none) */
-	char error_tag[64];	/**< error-tag of the first rpc-error, "" if none */
+	bool ok;		 /**< has <ok/> */
+	bool error;		 /**< has an rpc-error with severity error (or none) */
+	char error_tag[64];	 /**< error-tag of the first rpc-error, "" if none */
 	char error_message[256]; /**< UTF-8, cut */
 };
 
@@ -46,4 +52,5 @@ struct ch_reply_info {
  * parser; else expat, with @max_depth. @return 0; CH_E_SYNTAX: not well-formed or too deep;
  * -ENOMEM. Elements count in the base namespace or in none.
  */
-CH_NODISCARD int ch_reply_inspect(struct ch_slice xml, unsigned max_depth, struct ch_reply_info *info);
+CH_NODISCARD int ch_reply_inspect(struct ch_slice xml, unsigned max_depth,
+				  struct ch_reply_info *info);

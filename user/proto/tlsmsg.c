@@ -14,7 +14,10 @@
 #define TYPE_KEY_UPDATE 24
 #define KEY_UPDATE_REQUESTED 1
 
-/** RFC 8446 section 4.6.1: lifetime, age_add, nonce<0..255>, ticket<1..2^16-1>, extensions<0..2^16-2>. */
+/**
+ * RFC 8446 section 4.6.1: lifetime, age_add, nonce<0..255>, ticket<1..2^16-1>,
+ * extensions<0..2^16-2>.
+ */
 #define TICKET_MAX (4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534)
 
 const char *ch_alert_name(uint8_t code)
@@ -127,8 +130,8 @@ enum ch_tlsmsg_result ch_tlsmsg_feed(struct ch_tlsmsg *stream, const uint8_t *in
 		stream->header[stream->header_len++] = in[at++];
 		if (stream->header_len < HEADER_BYTES)
 			continue;
-		stream->left = (uint32_t)stream->header[1] << 16 | (uint32_t)stream->header[2] << 8 |
-			       stream->header[3];
+		stream->left = (uint32_t)stream->header[1] << 16 |
+			       (uint32_t)stream->header[2] << 8 | stream->header[3];
 		if (!header_allowed(stream)) {
 			*used = at;
 			return CH_TLSMSG_REFUSED;

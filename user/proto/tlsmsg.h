@@ -19,7 +19,9 @@
 /** "handshake_failure", ...; "unknown" for codes we do not know. */
 const char *ch_alert_name(uint8_t code);
 
-/** Does this fatal alert say that the device refused our client certificate? (42-46, 48, 49, 116) */
+/**
+ * Does this fatal alert say that the device refused our client certificate? (42-46, 48, 49, 116)
+ */
 bool ch_alert_refuses_certificate(uint8_t code);
 
 enum ch_alert_kind { CH_ALERT_CLOSED, CH_ALERT_FATAL, CH_ALERT_WARNING, CH_ALERT_MALFORMED };
@@ -35,23 +37,23 @@ struct ch_tlsmsg {
 	uint32_t left;	   /**< bytes of the present body still to come */
 	uint8_t header[4]; /**< type, length */
 	uint8_t header_len;
-	uint8_t body;	   /**< the byte of a KeyUpdate */
+	uint8_t body; /**< the byte of a KeyUpdate */
 	bool tls13;
 };
 
 enum ch_tlsmsg_result {
-	CH_TLSMSG_MORE,		/**< all consumed */
-	CH_TLSMSG_TICKET,	/**< a NewSessionTicket went by; its bytes were skipped, never stored */
-	CH_TLSMSG_KEY_UPDATE,	/**< KeyUpdate; @requested: we must answer with one. The rest of the record must be empty */
-	CH_TLSMSG_HELLO_REQUEST, /**< TLS 1.2 renegotiation asked: answer with warning no_renegotiation */
-	CH_TLSMSG_REFUSED,	/**< anything else, post-handshake CertificateRequest included: end the session */
+	CH_TLSMSG_MORE,		 /**< all consumed */
+	CH_TLSMSG_TICKET,	 /**< a NewSessionTicket: its bytes were skipped, never stored */
+	CH_TLSMSG_KEY_UPDATE,	 /**< a KeyUpdate, end of its record; @requested: answer with one */
+	CH_TLSMSG_HELLO_REQUEST, /**< TLS 1.2: answer with the warning no_renegotiation */
+	CH_TLSMSG_REFUSED,	 /**< all else, also a CertificateRequest: end the session */
 };
 
 void ch_tlsmsg_init(struct ch_tlsmsg *stream, bool tls13);
 
 /**
- * @in is one handshake record, or the rest of it. Call again with the rest until MORE: then all of it
- * was consumed. After REFUSED nothing more may be fed. Nothing points into the input.
+ * @in is one handshake record, or the rest of it. Call again with the rest until MORE: then all of
+ * it was consumed. After REFUSED nothing more may be fed. Nothing points into the input.
  */
 enum ch_tlsmsg_result ch_tlsmsg_feed(struct ch_tlsmsg *stream, const uint8_t *in, size_t len,
 				     size_t *used, bool *requested);

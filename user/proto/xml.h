@@ -15,11 +15,16 @@
 struct ch_xml_handlers {
 	bool (*start)(void *ctx, unsigned depth, const char *name);
 	bool (*end)(void *ctx, unsigned depth);
-	/** @data is not NUL-terminated; one text may come in several calls, never inside a character. */
+	/**
+	 * @data is not NUL-terminated; one text may come in several calls, never inside a
+	 * character.
+	 */
 	bool (*text)(void *ctx, unsigned depth, const char *data, size_t len);
 };
 
-/** @return 0; CH_E_SYNTAX: not well-formed, has a DOCTYPE, nests too deeply, or was stopped; -ENOMEM */
+/**
+ * @return 0; CH_E_SYNTAX: not well-formed, has a DOCTYPE, nests too deeply, or was stopped; -ENOMEM
+ */
 CH_NODISCARD int ch_xml_parse(struct ch_slice xml, unsigned max_depth,
 			      const struct ch_xml_handlers *handlers, void *ctx);
 
