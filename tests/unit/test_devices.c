@@ -218,6 +218,31 @@ Test(devices, takes_names_and_identifiers_of_255_bytes_and_no_longer)
 				"d.csv:2: name of 256 bytes; it must have 1 to 255");
 }
 
+Test(devices, spells_hardware_modules_as_the_trust_module_does)
+{
+	static const char *const bad[] = {"1.3:0A1B", "1.3:0a1", "1.3", "1.3:", ":0a", "x:0a",
+					 "1.3:0a "};
+	struct ch_config_manufacturer module = {.name = "m",
+						.identifier = CH_IDENTIFIER_HARDWARE_MODULE};
+	struct ch_config modules = config;
+	struct ch_devices *devices;
+	char error[8192], csv[128], want[256];
+
+	modules.manufacturers = &module;
+	modules.manufacturer_count = 1;
+	cr_expect_eq(parse(&modules, "m,1.3.6.1.4.1.9:0a1b,r1,,\n", &devices, error), 0);
+	cr_expect_eq(ch_devices_by_identifier(devices, 0, "1.3.6.1.4.1.9:0a1b"), 0);
+	ch_devices_free(devices);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(csv, sizeof(csv), "m,\"%s\",r1,,\n", bad[i]);
+		cr_expect_eq(parse(&modules, csv, &devices, error), CH_E_CONFIG);
+		snprintf(want, sizeof(want),
+			 "d.csv:1: \"%s\" is no hardwareModuleName; write the hwType OID, a colon "
+			 "and the hwSerialNum in lower-case hex: 1.3.6.1.4.1.9:0a1b", bad[i]);
+		cr_expect_str_eq(error, want, "%s", error);
+	}
+}
+
 Test(devices, shows_twenty_mistakes_and_counts_the_rest)
 {
 	char csv[4096] = "", error[8192];

@@ -178,6 +178,15 @@ static bool read_hex(char *text, size_t len)
 	return len == 64;
 }
 
+/* "<OID>:<hex>" as user/tls writes it: another spelling would never match. */
+static bool is_hardware_module(const char *text)
+{
+	size_t oid = strspn(text, "0123456789.");
+	size_t hex = text[oid] == ':' ? strspn(text + oid + 1, "0123456789abcdef") : 0;
+
+	return oid > 0 && hex > 0 && hex % 2 == 0 && text[oid + 1 + hex] == '\0';
+}
+
 static bool read_identifier(struct reading *r, const struct ch_csv_record *record,
 			    struct ch_device *device)
 {
@@ -192,10 +201,18 @@ static bool read_identifier(struct reading *r, const struct ch_csv_record *recor
 			    "without colons; \"%.70s\" is not", field->text);
 		return false;
 	}
-	if (field->len > 0 && field->len <= CH_IDENTIFIER_MAX)
+	if (field->len == 0 || field->len > CH_IDENTIFIER_MAX)
+		ch_diag_add(&r->diag, line_of(record),
+			    "identifier of %zu bytes; it must have 1 to %d", field->len,
+			    CH_IDENTIFIER_MAX);
+	else if (r->config->manufacturers[device->manufacturer].identifier ==
+			 CH_IDENTIFIER_HARDWARE_MODULE &&
+		 !is_hardware_module(field->text))
+		ch_diag_add(&r->diag, line_of(record),
+			    "\"%.64s\" is no hardwareModuleName; write the hwType OID, a colon and "
+			    "the hwSerialNum in lower-case hex: 1.3.6.1.4.1.9:0a1b", field->text);
+	else
 		return true;
-	ch_diag_add(&r->diag, line_of(record), "identifier of %zu bytes; it must have 1 to %d",
-		    field->len, CH_IDENTIFIER_MAX);
 	return false;
 }
 
