@@ -314,7 +314,8 @@ Test(devices, loads_a_hundred_thousand_lines_from_a_file)
 		cr_assert_eq(ch_devices_by_name(devices, name), i);
 		snprintf(name, sizeof(name), "SN%06u", i);
 		cr_assert_eq(ch_devices_by_identifier(devices, i % 2 ? 0 : 1, name), i);
-		cr_assert_eq(ch_devices_by_identifier(devices, i % 2 ? 1 : 0, name), CH_DEVICE_NONE);
+		cr_assert_eq(ch_devices_by_identifier(devices, i % 2 ? 1 : 0, name),
+			     CH_DEVICE_NONE);
 	}
 	ch_devices_free(devices);
 }

@@ -43,7 +43,8 @@ static void check_names(struct ch_config_load *load, enum ch_section_id id)
 		const char *name = *(char *const *)(items + i * section->item_size + offset);
 
 		for (size_t j = 0; j < i && name != NULL; j++) {
-			const char *other = *(char *const *)(items + j * section->item_size + offset);
+			const char *other =
+				*(char *const *)(items + j * section->item_size + offset);
 
 			if (other == NULL || strcmp(name, other) != 0)
 				continue;
