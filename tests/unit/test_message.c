@@ -321,3 +321,25 @@ Test(message, cuts_a_long_text_between_characters)
 	cut_is(254, "\xf0\x9f\x98\x80zzz", 254);
 	cut_is(251, "\xf0\x9f\x98\x80zzz", 255);
 }
+
+Test(message, a_reply_may_be_larger_than_what_expat_gets_at_once)
+{
+	size_t len = (size_t)17 << 20;
+	static const char head[] =
+		"<rpc-reply><rpc-error><error-tag>in-use</error-tag></rpc-error>";
+	static const char tail[] = "</rpc-reply>";
+	char *text = malloc(len);
+	struct ch_reply_info info;
+
+	cr_assert_not_null(text);
+	memset(text, 'x', len);
+	memcpy(text, head, sizeof(head) - 1);
+	memcpy(text + len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+	cr_assert_eq(ch_reply_inspect((struct ch_slice){(uint8_t *)text, len}, 4, &info), 0);
+	cr_assert(info.error);
+	cr_assert_str_eq(info.error_tag, "in-use");
+	text[len - 1] = ' ';
+	cr_assert_eq(ch_reply_inspect((struct ch_slice){(uint8_t *)text, len}, 4, &info),
+		     CH_E_SYNTAX);
+	free(text);
+}

@@ -12,7 +12,7 @@
 /** Longest text we act on: the longest known URI and a session-id fit. */
 #define TEXT_MAX 128
 
-/** One name may stand for several bits' URIs; the first row of a bit is the one we send. */
+/** A bit may have several URIs: the first of them is the one we send. */
 static const struct {
 	uint32_t bit;
 	const char *uri;
