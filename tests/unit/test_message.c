@@ -320,6 +320,8 @@ Test(message, cuts_a_long_text_between_characters)
 	cut_is(254, "\xc3\xa9", 254);
 	cut_is(254, "\xf0\x9f\x98\x80zzz", 254);
 	cut_is(251, "\xf0\x9f\x98\x80zzz", 255);
+	/* what comes behind the cut does not fill the gap */
+	cut_is(254, "\xc3\xa9&amp;b", 254);
 }
 
 Test(message, a_reply_may_be_larger_than_what_expat_gets_at_once)
