@@ -64,4 +64,5 @@ int sim_args_run(const struct sim_command_row *command, int argc, char **argv);
 CH_NODISCARD int sim_parse_rate(const char *text, double *value);
 
 /** As ch_parse_duration; a bare number means seconds. */
-CH_NODISCARD int sim_parse_duration(const char *text, uint64_t min_ns, uint64_t max_ns, uint64_t *ns);
+CH_NODISCARD int sim_parse_duration(const char *text, uint64_t min_ns, uint64_t max_ns,
+				    uint64_t *ns);

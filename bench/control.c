@@ -75,7 +75,8 @@ int sim_control_get(struct sim_control *control, const char *path, json_t **answ
 
 uint64_t sim_control_uint(const json_t *answer, const char *group, const char *name)
 {
-	json_int_t value = json_integer_value(json_object_get(json_object_get(answer, group), name));
+	const json_t *members = json_object_get(answer, group);
+	json_int_t value = json_integer_value(json_object_get(members, name));
 
 	return value > 0 ? (uint64_t)value : 0;
 }

@@ -19,7 +19,8 @@ static void nap(void)
 	nanosleep(&tick, NULL);
 }
 
-static int spawn(struct sim_daemon *daemon, const char *program, const char *config, const char *log)
+static int spawn(struct sim_daemon *daemon, const char *program, const char *config,
+		 const char *log)
 {
 	char *const argv[] = {(char *)program, (char *)"-c", (char *)config, NULL};
 	posix_spawn_file_actions_t actions;

@@ -273,8 +273,8 @@ static bool impostors_done(const struct demo *demo)
 static void run_load(struct demo *demo)
 {
 	uint64_t end_ns = demo->start_ns + demo->args->duration_ns;
-	uint64_t limit_ns = end_ns + (uint64_t)((double)demo->args->devices * 1e9 / ramp_rate(demo)) +
-			    30 * SECOND;
+	double ramp_ns = (double)demo->args->devices * 1e9 / ramp_rate(demo);
+	uint64_t limit_ns = end_ns + (uint64_t)ramp_ns + 30 * SECOND;
 	uint64_t arrived_ns = 0;
 
 	while (!interrupted) {

@@ -389,7 +389,7 @@ void sim_device_close(struct sim_device *device, enum sim_end end)
 	if (device->state == SIM_CLOSING)
 		return;
 	/* without it the collector would see a truncation: then the connection just ends */
-	if (device->has_record && sim_device_say_close(device) != 0)
+	if (device->has_record && !device->abort && sim_device_say_close(device) != 0)
 		end = SIM_END_LOCAL;
 	finish(device, end);
 }

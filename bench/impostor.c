@@ -161,11 +161,12 @@ static int send_message(struct sim_device *device, struct ch_slice xml)
 static int send_many_chunks(struct sim_device *device)
 {
 	struct ch_buf *chunks = &device->shared->framed;
-	int err = 0;
+	int err;
 
 	chunks->len = 0;
+	err = ch_buf_append_str(chunks, "\n#14\n<notification>");
 	for (unsigned i = 0; i < TINY_CHUNKS && !err; i++)
-		err = ch_buf_append_str(chunks, i ? "\n#1\n " : "\n#1\n<");
+		err = ch_buf_append_str(chunks, "\n#1\n ");
 	if (!err)
 		err = sim_device_send_plain(device, (struct ch_slice){chunks->data, chunks->len});
 	return err;

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "load.h"
 #include "report.h"
+#include "verify.h"
 
 #include "kernel/probe.h"
 #include "kernel/sock.h"
@@ -15,12 +16,13 @@
 
 #define SECOND 1000000000ull
 #define DRAIN_NS (5 * SECOND) /* for the last bytes and the closing of sessions */
+#define SPOOL_NS (3 * SECOND) /* for the collector to write its last events */
 #define SPARE_FILES 256	      /* descriptors beside the sessions of a thread */
 #define PLANS 64
 #define TICK_NS 50000000
 
 struct run {
-	const char *pki, *source, *tls, *framing, *impostors, *own;
+	const char *pki, *source, *tls, *framing, *impostors, *verify, *own;
 	struct sim_texts targets, thresholds;
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
 	uint64_t auth_timeout_ns, max_wait_ns, max_attempts, backoff_min_ns, backoff_max_ns;
@@ -44,13 +46,16 @@ static const struct sim_arg args[] = {
 	{"reply-size", SIM_ARG_SIZE, AT(reply_bytes), "SIZE", "2KiB", 1, 1 << 30,
 	 "size of the answer to get and get-config"},
 	{"tls", SIM_ARG_TEXT, AT(tls), "VERSION", "mix", 0, 0, "mix, 1.2 or 1.3"},
-	{"framing", SIM_ARG_TEXT, AT(framing), "BASE", "mix", 0, 0, "NETCONF base: mix, 1.0 or 1.1"},
+	{"framing", SIM_ARG_TEXT, AT(framing), "BASE", "mix", 0, 0,
+	 "NETCONF base: mix, 1.0 or 1.1"},
 	{"source", SIM_ARG_TEXT, AT(source), "ADDR", "127.1.0.1", 0, 0,
 	 "address of the first device, the next has the next; none = the system's choice"},
 	{"impostors", SIM_ARG_TEXT, AT(impostors), "KINDS", NULL, 0, 0,
 	 "KIND[:COUNT],... or all[:COUNT], spread over the ramp"},
-	{"impostor-wait", SIM_ARG_DURATION, AT(impostor_wait_ns), "TIME", "30s", SECOND, 3600 * SECOND,
-	 "how long an impostor waits for its end"},
+	{"impostor-wait", SIM_ARG_DURATION, AT(impostor_wait_ns), "TIME", "30s", SECOND,
+	 3600 * SECOND, "how long an impostor waits for its end"},
+	{"verify", SIM_ARG_TEXT, AT(verify), "SPOOL", NULL, 0, 0,
+	 "the collector's spool directory: compare the reasons it gave to the impostors"},
 	{"auth-timeout", SIM_ARG_DURATION, AT(auth_timeout_ns), "TIME", "30s", SECOND / 10,
 	 3600 * SECOND, "a device hangs up when the collector has not logged in by then"},
 	{"max-wait", SIM_ARG_DURATION, AT(max_wait_ns), "TIME", "5s", SECOND / 10, 600 * SECOND,
@@ -89,7 +94,8 @@ static int usage(const char *what, const char *value)
 	return SIM_EXIT_USAGE;
 }
 
-static int choose(const char *text, const char *const names[3], const uint8_t values[3], uint8_t *to)
+static int choose(const char *text, const char *const names[3], const uint8_t values[3],
+		  uint8_t *to)
 {
 	for (int i = 0; i < 3; i++) {
 		if (strcmp(text, names[i]) == 0) {
@@ -298,7 +304,32 @@ static void print_summary(const struct run *run, const struct sim_snapshot *fina
 			(unsigned long long)c->impostors_left);
 }
 
-static int print_json(const struct run *run, const struct sim_snapshot *final, double seconds)
+/* The reasons in the spool, which is written a moment after the connections end. @return how many fail */
+static uint32_t verify(const struct run *run, struct sim_load *load, uint64_t *right)
+{
+	static struct sim_failures failures;
+	const struct sim_impostor_view *impostors;
+	uint32_t count = sim_fleet_impostors(load->fleets[0], &impostors);
+	uint64_t deadline_ns = ch_now_ns() + SPOOL_NS;
+	struct sim_verdict verdict = {0};
+
+	do {
+		nap();
+		memset(&failures, 0, sizeof(failures));
+		if (sim_verify(run->verify, impostors, count, CH_REASON_NONE, &verdict,
+			       &failures) != 0)
+			break;
+	} while (failures.count > 0 && ch_now_ns() < deadline_ns);
+	for (uint32_t i = 0; i < failures.count && i < SIM_FAILURES_MAX; i++)
+		fprintf(stderr, "%s\n", failures.text[i]);
+	if (failures.count > SIM_FAILURES_MAX)
+		fprintf(stderr, "and %u more\n", failures.count - SIM_FAILURES_MAX);
+	*right = verdict.right;
+	return failures.count;
+}
+
+static int print_json(const struct run *run, const struct sim_snapshot *final, double seconds,
+		      uint64_t right)
 {
 	struct ch_buf text = {0};
 	struct ch_json json;
@@ -309,6 +340,8 @@ static int print_json(const struct run *run, const struct sim_snapshot *final, d
 	ch_json_uint(&json, "up", final->counters.up);
 	ch_json_uint(&json, "failures", sim_report_failures(&final->counters));
 	ch_json_uint(&json, "impostors", final->counters.impostors);
+	if (run->verify)
+		ch_json_uint(&json, "impostors_right", right);
 	ch_json_uint(&json, "notifications_sent", final->counters.notifications);
 	sim_report_json(&json, final, seconds);
 	ch_json_object_end(&json);
@@ -338,7 +371,8 @@ static int judge(const struct run *run, const struct sim_threshold *thresholds,
 /* Rings that are needed: a fixed table holds at most as many files as the process may open. */
 static uint32_t threads_for(const struct run *run, const struct ch_probe *probe)
 {
-	uint64_t slots = probe->nofile > 2 * SPARE_FILES ? probe->nofile - SPARE_FILES : SPARE_FILES;
+	uint64_t files = probe->nofile;
+	uint64_t slots = files > 2 * SPARE_FILES ? files - SPARE_FILES : SPARE_FILES;
 	uint64_t needed = (run->devices + slots - 1) / slots;
 
 	if (needed < run->threads)
@@ -376,14 +410,19 @@ static int run_load(const struct run *run, const struct sim_fleet_options *optio
 	uint64_t start_ns = ch_now_ns();
 	int err = drive(run, &load, &final);
 	double seconds = (double)(ch_now_ns() - start_ns) / 1e9;
+	uint64_t right = 0;
+	uint32_t wrong = run->verify && !err ? verify(run, &load, &right) : 0;
 	sim_load_deinit(&load);
 	if (err) {
 		fprintf(stderr, "callhome-sim run: the ring failed: %s\n", ch_error_text(err));
 		return SIM_EXIT_FAILED;
 	}
 	print_summary(run, &final, seconds);
-	code = run->json ? print_json(run, &final, seconds) : SIM_EXIT_OK;
-	return code ? code : judge(run, thresholds, &final);
+	code = wrong ? SIM_EXIT_FAILED : judge(run, thresholds, &final);
+	/* last, so that nothing comes behind it on standard output */
+	if (run->json && print_json(run, &final, seconds, right) != 0)
+		code = SIM_EXIT_FAILED;
+	return code;
 }
 
 static int run_command(void *into)

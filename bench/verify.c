@@ -62,6 +62,8 @@ static void judge_impostor(struct verifier *v, uint32_t index, const char *event
 static void judge_device(struct verifier *v, const char *event, const char *device,
 			 const char *peer, const char *reason)
 {
+	if (v->goodbye == CH_REASON_NONE)
+		return;
 	if (strcmp(event, ch_event_name(CH_EVENT_CONNECTED)) == 0) {
 		v->verdict->connected++;
 		return;

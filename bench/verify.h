@@ -21,8 +21,9 @@ struct sim_verdict {
 };
 
 /**
- * Reads all spool files of @directory. Honest devices may only be disconnected for @goodbye (the
- * reason of an orderly end). Everything else is a failure.
+ * Reads all spool files of @directory. Every impostor must have ended once, for its own reason.
+ * Honest devices may only be disconnected for @goodbye, the reason of an orderly end; NONE: they are
+ * not looked at (others may use the same collector). Everything else is a failure.
  * @return 0 or a negated errno (also told in @failures)
  */
 CH_NODISCARD int sim_verify(const char *directory, const struct sim_impostor_view *impostors,
