@@ -31,19 +31,21 @@ CH_NODISCARD int ch_collector_new(const char *config_file, ch_log_fn log, void *
 /**
  * Opens listeners, spool and threads. All listeners are open when it returns.
  * @param error  as above, on any failure
- * @return 0; -EPERM/-ENOSYS/-EACCES: io_uring is refused; -EADDRINUSE; or another negated errno
+ * @return 0; CH_E_UNSUPPORTED: io_uring is refused; -EADDRINUSE; or another negated errno
  */
 CH_NODISCARD int ch_collector_start(struct ch_collector *collector, char **error);
 
 /**
  * Graceful end: no new connections, close-session to every device, paced, within the configured
- * shutdown timeout; then spools are flushed. Blocks. ch_collector_abort makes it hurry.
+ * shutdown timeout; then the last lines go to the spool. Blocks. ch_collector_abort makes it hurry.
+ * Views and counters stay readable until ch_collector_free.
  */
 void ch_collector_stop(struct ch_collector *collector);
 
 /** Makes a running ch_collector_stop end at once. Async-signal-safe. */
 void ch_collector_abort(struct ch_collector *collector);
 
+/** Writes and syncs what the spool still holds, then frees everything. NULL is fine. */
 void ch_collector_free(struct ch_collector *collector);
 
 enum ch_device_state {

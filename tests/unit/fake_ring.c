@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct fake_op *op_new(struct ch_ring *ring, enum fake_kind kind, uint64_t user_data)
 {
@@ -107,6 +108,8 @@ static int fake_run(struct ch_ring *ring, uint64_t wait_ns, unsigned most, ch_co
 	fake->last_wait_ns = wait_ns;
 	memcpy(now, fake->ready, count * sizeof(now[0]));
 	fake->ready_count = 0;
+	usleep(fake->run_us);
+	fake->run_us = 0;
 	for (unsigned i = 0; i < count; i++) {
 		deliver(ctx, &now[i]);
 		free(now[i].payload);

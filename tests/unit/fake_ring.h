@@ -38,6 +38,7 @@ struct fake_ring {
 	unsigned recycled;
 	unsigned closes;
 	uint64_t last_wait_ns;
+	unsigned run_us;  /**< how long the next run waits before it delivers */
 	int fail_install; /**< negated errno of the next install; 0 = none */
 };
 

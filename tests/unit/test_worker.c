@@ -531,6 +531,25 @@ Test(worker, device_that_stops_in_its_first_header_was_heard)
 	check_baseline();
 }
 
+Test(worker, clock_is_read_after_a_long_wait_before_anything_is_handled)
+{
+	struct fake_op op = {.kind = FAKE_ACCEPT, .user_data = ch_user_data(CH_OP_ACCEPT, 0, 0)};
+	struct ch_listener listener = {.fd = -1, .accepting = true};
+	uint64_t before;
+
+	/* An idle worker sleeps for a minute; a login must not begin a minute ago. */
+	worker.listeners = &listener;
+	worker.listener_count = 1;
+	turn();
+	before = worker.now_ns;
+	ring.run_us = 20000;
+	fake_complete(&ring, &op, open("/dev/null", O_RDONLY | O_CLOEXEC), true);
+	turn();
+	cr_assert_geq(only_conn()->accepted_ns, before + 20000000);
+	worker.listeners = NULL;
+	worker.listener_count = 0;
+}
+
 Test(worker, garbage_is_not_tls)
 {
 	struct fake_op *op;

@@ -80,6 +80,7 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	c->shared.config = c->config;
 	c->shared.devices = c->devices;
 	c->shared.log = (struct ch_log){c->config->log_level, write_log, c};
+	ch_config_log_warnings(c->config, &c->shared.log);
 	*collector = c;
 	return 0;
 }
@@ -248,12 +249,13 @@ static void join_workers(struct ch_collector *c)
 	}
 }
 
-static void describe_refusal(const struct ch_probe *probe, struct ch_buf *text, int *err)
+static int refuse_without_ring(const struct ch_probe *probe, struct ch_buf *text)
 {
 	const char *advice = ch_probe_advice(probe);
 
 	if (advice != NULL && ch_buf_printf(text, "%s\n", advice) != 0)
-		*err = -ENOMEM;
+		return -ENOMEM;
+	return CH_E_UNSUPPORTED;
 }
 
 int ch_collector_start(struct ch_collector *c, char **error)
@@ -265,11 +267,7 @@ int ch_collector_start(struct ch_collector *c, char **error)
 	if (error != NULL)
 		*error = NULL;
 	ch_probe(&probe);
-	err = probe.io_uring;
-	if (err != 0)
-		describe_refusal(&probe, &text, &err);
-	if (err == 0)
-		err = probe_listeners(c, &text);
+	err = probe.io_uring == 0 ? probe_listeners(c, &text) : refuse_without_ring(&probe, &text);
 	if (err == 0)
 		err = open_spool(c, &text);
 	if (err == 0) {
@@ -313,8 +311,6 @@ void ch_collector_stop(struct ch_collector *c)
 		return;
 	join_workers(c);
 	flush_batches(c);
-	ch_spool_close(c->shared.spool);
-	c->shared.spool = NULL;
 }
 
 void ch_collector_abort(struct ch_collector *c)

@@ -136,8 +136,9 @@ static void log_conn(struct ch_worker *w, enum ch_log_level level, enum ch_event
 	if (held > 0)
 		ch_log(&w->shared->log, CH_LOG_WARNING, "event=log-limited skipped=%llu",
 		       (unsigned long long)held);
-	ch_log(&w->shared->log, level, "event=%s device=%s peer=%s reason=%s%s%s%s",
-	       ch_event_name(kind), name != NULL ? name : "-", peer, ch_reason_name(conn->reason),
+	ch_log(&w->shared->log, level, "event=%s device=%s peer=%s%s%s%s%s%s", ch_event_name(kind),
+	       name != NULL ? name : "-", peer, conn->reason != CH_REASON_NONE ? " reason=" : "",
+	       conn->reason != CH_REASON_NONE ? ch_reason_name(conn->reason) : "",
 	       detail != NULL && *detail ? " detail=\"" : "", detail != NULL ? detail : "",
 	       detail != NULL && *detail ? "\"" : "");
 }

@@ -249,10 +249,20 @@ static int wake_arm(struct ch_worker *w)
 	return w->ring->ops->wake(w->ring, w->wake_fd, ch_user_data(CH_OP_WAKE, 0, 0));
 }
 
+static void read_clock(struct ch_worker *w)
+{
+	w->now_ns = ch_now_ns();
+	w->unix_ns = ch_unix_ns();
+}
+
 static void on_completion(void *ctx, const struct ch_completion *c)
 {
 	struct ch_worker *w = ctx;
 
+	/* The ring may have slept long before its first completion of this turn. */
+	if (!w->clock_fresh)
+		read_clock(w);
+	w->clock_fresh = true;
 	switch (ch_user_data_op(c->user_data)) {
 	case CH_OP_ACCEPT:
 		on_accept(w, ch_user_data_slot(c->user_data), c);
@@ -353,12 +363,6 @@ static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 	return earlier(at - w->now_ns, most);
 }
 
-static void read_clock(struct ch_worker *w)
-{
-	w->now_ns = ch_now_ns();
-	w->unix_ns = ch_unix_ns();
-}
-
 static void read_mail(struct ch_worker *w)
 {
 	struct ch_mail mail;
@@ -372,6 +376,7 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 	int result;
 
 	read_clock(w);
+	w->clock_fresh = false;
 	result = w->ring->ops->run(w->ring, wait_ns(w, most_wait_ns), COMPLETIONS_PER_TURN,
 				   on_completion, w);
 	if (result < 0)

@@ -90,6 +90,7 @@ struct ch_worker {
 	int wake_fd;
 	uint64_t now_ns; /**< of this turn */
 	uint64_t unix_ns;
+	bool clock_fresh; /**< the clock was read since the ring slept */
 	uint64_t seen_overflows; /**< of the ring's counter */
 	uint64_t shed_ns;	 /**< turn in which memory was last shed */
 

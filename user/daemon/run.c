@@ -61,9 +61,7 @@ int daemon_check(const char *config)
 static int start_status(int err)
 {
 	switch (err) {
-	case -EPERM:
-	case -ENOSYS:
-	case -EACCES:
+	case CH_E_UNSUPPORTED: /* io_uring */
 	case -EADDRINUSE:
 	case -EADDRNOTAVAIL:
 	case -EAFNOSUPPORT:
