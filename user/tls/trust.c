@@ -86,9 +86,8 @@ static int check_unique(const struct ch_trust *trust, X509 *anchor, const char *
 				continue;
 			X509_NAME_oneline(name, subject, sizeof(subject));
 			snprintf(error, CH_ERROR_TEXT,
-				 "%.80s: the CA %.60s is already of manufacturer %.30s: an anchor "
-				 "must "
-				 "belong to one manufacturer only",
+				 "%.80s: the CA %.60s is already of manufacturer %.30s: "
+				 "an anchor must belong to one manufacturer only",
 				 ca_file, subject, other->name);
 			return CH_E_CONFIG;
 		}
