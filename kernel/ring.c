@@ -22,7 +22,7 @@
 /** Buffers start on cache lines. */
 #define BUFFER_STRIDE ((BUFFER_BYTES + 63) / 64 * 64)
 #define BUFFERS_MAX 32768
-/** The kernel adds the wait to its clock without a check for overflow. */
+/** Kernel 6.1 adds the wait to its clock without a check for overflow. */
 #define WAIT_MAX_NS (3600 * 1000000000ULL)
 #define CQ_FACTOR 8
 

@@ -57,6 +57,18 @@ Test(buf, a_size_beyond_memory_is_an_error_and_changes_nothing)
 	ch_buf_deinit(&buf);
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* its allocator ends the program instead of failing */
+Test(buf, memory_that_is_not_there_is_not_charged)
+{
+	struct ch_budget budget = {0};
+	struct ch_buf buf = {.budget = &budget};
+
+	cr_assert_eq(ch_buf_reserve(&buf, (size_t)1 << 60), -ENOMEM);
+	cr_assert_eq(budget.used, 0);
+	cr_assert_null(buf.data);
+}
+#endif
+
 Test(buf, formatted_text_may_fill_it_to_the_last_byte)
 {
 	struct ch_buf buf = {.max = 8};

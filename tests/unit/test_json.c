@@ -50,6 +50,7 @@ Test(json, places_commas)
 	ch_json_array_end(&json);
 	ch_json_array(&json, "c");
 	ch_json_object(&json, NULL);
+	ch_json_uint(&json, "x", 1);
 	ch_json_object_end(&json);
 	ch_json_object(&json, NULL);
 	ch_json_bool(&json, "t", true);
@@ -59,7 +60,7 @@ Test(json, places_commas)
 	ch_json_array_end(&json);
 	ch_json_str(&json, "n", NULL);
 	ch_json_object_end(&json);
-	expect("{\"a\":1,\"b\":[],\"c\":[{},{\"t\":true,\"f\":false},-5],\"n\":null}");
+	expect("{\"a\":1,\"b\":[],\"c\":[{\"x\":1},{\"t\":true,\"f\":false},-5],\"n\":null}");
 }
 
 Test(json, outermost_values_are_left_to_the_caller)

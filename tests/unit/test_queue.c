@@ -98,13 +98,36 @@ Test(queue, lives_in_plain_heap_memory)
 
 #define PRODUCERS 4
 #define ITEMS 100000ULL
+#define TEASES 300000ULL
 
 struct shared {
 	struct ch_queue queue;
 	int eventfd;
 	_Atomic unsigned next_producer;
 	_Atomic uint64_t wakes;
+	_Atomic uint64_t popped;
 };
+
+/** Pushes each item as soon as the one before was popped: just when the consumer dozes off. */
+static void *tease(void *arg)
+{
+	struct shared *shared = arg;
+	const uint64_t one = 1;
+
+	for (uint64_t i = 0; i < TEASES; i++) {
+		int result = ch_queue_push(&shared->queue, &i);
+
+		cr_assert_geq(result, 0);
+		if (result == 1)
+			cr_assert_eq(write(shared->eventfd, &one, sizeof(one)), 8);
+		for (unsigned spins = 1;
+		     atomic_load_explicit(&shared->popped, memory_order_acquire) <= i; spins++) {
+			if (spins % 4096 == 0) /* the consumer may need this core */
+				sched_yield();
+		}
+	}
+	return NULL;
+}
 
 static void *produce(void *arg)
 {
@@ -163,6 +186,34 @@ Test(queue, four_producers_lose_neither_items_nor_wake_ups, .timeout = 120)
 	for (int i = 0; i < PRODUCERS; i++)
 		pthread_join(threads[i], NULL);
 	cr_assert_geq(shared->wakes, 1);
+	ch_queue_deinit(&shared->queue);
+	close(shared->eventfd);
+	free(shared);
+}
+
+Test(queue, a_push_while_the_consumer_dozes_off_wakes_it, .timeout = 120)
+{
+	struct shared *shared = calloc(1, sizeof(*shared));
+	uint64_t received = 0;
+	pthread_t thread;
+
+	shared->eventfd = eventfd(0, EFD_CLOEXEC);
+	cr_assert_eq(ch_queue_init(&shared->queue, 4, sizeof(uint64_t)), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, tease, shared), 0);
+	while (received < TEASES) {
+		uint64_t item;
+
+		if (!ch_queue_pop(&shared->queue, &item)) {
+			sleep_until_woken(shared->eventfd);
+			continue;
+		}
+		cr_assert_eq(item, received++);
+		atomic_store_explicit(&shared->popped, received, memory_order_release);
+		/* Every distance in time to the push that this allows. */
+		for (volatile uint64_t spin = received % 512; spin > 0; spin--)
+			;
+	}
+	pthread_join(thread, NULL);
 	ch_queue_deinit(&shared->queue);
 	close(shared->eventfd);
 	free(shared);

@@ -269,6 +269,8 @@ static void model_step(struct model *m)
 	default:
 		m->now_ns += random64(m) % 8 == 0 ? random_span(m) : random64(m) % (20 * MS);
 		ch_wheel_expire(&wheel, m->now_ns, check_fire, m);
+		if (random64(m) % 4 == 0) /* the clock goes back */
+			ch_wheel_expire(&wheel, random64(m) % m->now_ns, check_fire, m);
 		for (size_t k = 0; k < TIMERS; k++)
 			cr_assert(m->deadline[k] == 0 || rounded_up(m->deadline[k]) > m->now_ns,
 				  "timer %zu is late", k);

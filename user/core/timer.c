@@ -17,7 +17,8 @@ _Static_assert(CH_WHEEL_SLOTS == 1 << SLOT_BITS, "one bit of the bitmap per slot
  * A timer lies in the lowest level whose block (64^(level+1) ticks) it shares with `tick`. So below
  * the top level every occupied slot lies ahead of the present one, and everything in a level is
  * due before anything in the next: the first event is one bit scan away, however far time jumps.
- * The top level is a ring: its slots behind the present one belong to the next turn.
+ * The top level is a ring: its slots up to the present one belong to the next turn, and what lies
+ * more than a turn ahead is placed again each time its slot comes by.
  */
 
 /** Rounds up, so that a timer never fires early. */
@@ -55,15 +56,9 @@ static void place(struct ch_wheel *wheel, struct ch_timer *timer)
 		return;
 	}
 	level = (63U - (unsigned)__builtin_clzll(at ^ wheel->tick)) / SLOT_BITS;
-	if (level < TOP) {
-		slot = (unsigned)(at >> (level * SLOT_BITS)) & SLOT_MASK;
-	} else {
-		uint64_t present = wheel->tick >> TOP_SHIFT;
-		uint64_t ahead = (at >> TOP_SHIFT) - present;
-
+	if (level > TOP)
 		level = TOP;
-		slot = (unsigned)(present + (ahead < SLOT_MASK ? ahead : SLOT_MASK)) & SLOT_MASK;
-	}
+	slot = (unsigned)(at >> (level * SLOT_BITS)) & SLOT_MASK;
 	push(&wheel->slots[level][slot], timer);
 	wheel->occupied[level] |= 1ULL << slot;
 }
