@@ -81,10 +81,8 @@ int ch_parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *bytes)
 int ch_parse_duration(const char *text, uint64_t min_ns, uint64_t max_ns, uint64_t *ns)
 {
 	static const struct unit units[] = {
-		{"ms", 1000000ULL},
-		{"s", 1000000000ULL},
-		{"min", 60 * 1000000000ULL},
-		{"h", 3600 * 1000000000ULL},
+		{"ms", 1000000ULL},	      {"s", 1000000000ULL},
+		{"min", 60 * 1000000000ULL},  {"h", 3600 * 1000000000ULL},
 		{"d", 86400 * 1000000000ULL},
 	};
 
