@@ -65,6 +65,8 @@ static bool in_certificate(const SSL *ssl)
 
 static enum ch_reason reason_of_alert(const struct ch_handshake *handshake, int alert)
 {
+	if (alert == SSL_AD_CLOSE_NOTIFY)
+		return CH_REASON_CLOSED_IN_HANDSHAKE;
 	if (alert == SSL_AD_PROTOCOL_VERSION)
 		return CH_REASON_TLS_VERSION;
 	if (before_server_hello(handshake->ssl) &&
@@ -104,26 +106,28 @@ static enum ch_reason reason_of_error(const SSL *ssl, int code)
 	}
 }
 
+/* The alert that ended the handshake, or -1. */
+static int alert_of(unsigned long error, int ssl_error)
+{
+	int alert = ERR_GET_REASON(error) - SSL_AD_REASON_OFFSET;
+
+	if (ssl_error == SSL_ERROR_ZERO_RETURN)
+		return SSL_AD_CLOSE_NOTIFY;
+	return ERR_GET_LIB(error) == ERR_LIB_SSL && alert >= 0 && alert < 256 ? alert : -1;
+}
+
 void ch_handshake_explain(struct ch_handshake *handshake, int ssl_error)
 {
 	unsigned long error = ERR_peek_last_error();
 	const char *text = ERR_reason_error_string(error);
-	int code = ERR_GET_REASON(error);
-	int alert = code - SSL_AD_REASON_OFFSET;
+	int alert = alert_of(error, ssl_error);
 
-	if (handshake->reason != CH_REASON_NONE) {
-		ERR_clear_error();
-		return;
-	}
-	if (ssl_error == SSL_ERROR_ZERO_RETURN) {
-		handshake->reason = CH_REASON_CLOSED_IN_HANDSHAKE;
-		snprintf(handshake->detail, sizeof(handshake->detail), "alert close_notify");
-	} else if (ERR_GET_LIB(error) == ERR_LIB_SSL && alert >= 0 && alert < 256) {
+	if (handshake->reason == CH_REASON_NONE && alert >= 0) {
 		handshake->reason = reason_of_alert(handshake, alert);
 		snprintf(handshake->detail, sizeof(handshake->detail), "alert %s",
 			 alert_name(alert));
-	} else {
-		handshake->reason = reason_of_error(handshake->ssl, code);
+	} else if (handshake->reason == CH_REASON_NONE) {
+		handshake->reason = reason_of_error(handshake->ssl, ERR_GET_REASON(error));
 		snprintf(handshake->detail, sizeof(handshake->detail), "%.150s",
 			 text != NULL ? text : "");
 	}
