@@ -80,11 +80,6 @@ uint64_t fake_timeout_ns(struct ch_collector *fake)
 
 /* --- what the API shows --- */
 
-const char *ch_version(void)
-{
-	return "callhome 9.8.7-fake";
-}
-
 const char *ch_device_state_name(enum ch_device_state state)
 {
 	static const char *const names[] = {"never", "connecting", "connected", "disconnected",

@@ -165,12 +165,14 @@ Test(control, status_is_one_object_with_counters_and_reasons_apart)
 	cr_expect_not_null(strstr(answer.text, "Content-Type: application/json\r\n"));
 	uptime = json_integer_value(json_object_get(json, "uptime_s"));
 	cr_expect(uptime >= 0 && uptime < 60);
+	cr_expect_str_eq(json_string_value(json_object_get(json, "version")), ch_version());
+	json_object_set_new(json, "version", json_string("VERSION"));
 	json_object_set_new(json, "uptime_s", json_integer(0));
 	free(answer.text);
 	answer.text = json_dumps(json, JSON_COMPACT);
 	cr_expect_str_eq(
 		answer.text,
-		"{\"version\":\"callhome 9.8.7-fake\",\"started\":\"2026-01-01T00:00:00.000Z\","
+		"{\"version\":\"VERSION\",\"started\":\"2026-01-01T00:00:00.000Z\","
 		"\"uptime_s\":0,\"threads\":2,\"devices\":13,\"record_layer\":\"user\","
 		"\"max_sessions\":10000,\"max_handshakes\":500,\"byte_budget\":1073741824,"
 		"\"byte_budget_used\":4096,\"counters\":{\"accepted\":1234,\"up\":987,\"tickets\":0},"

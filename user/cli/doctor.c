@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <callhome/callhome.h>
+#include "http.h"
+
+#include <string.h>
+
+static unsigned long long number(const json_t *json, const char *group, const char *member)
+{
+	if (group != NULL)
+		json = json_object_get(json, group);
+	return (unsigned long long)json_integer_value(json_object_get(json, member));
+}
+
+static int finding(bool good, const char *text, const char *advice)
+{
+	printf("%-5s %s%s%s\n", good ? "ok" : "WRONG", text, good ? "" : ": ", good ? "" : advice);
+	return good ? 0 : 1;
+}
+
+static int examine(const json_t *json)
+{
+	const char *version = json_string_value(json_object_get(json, "version"));
+	unsigned long long budget = number(json, NULL, "byte_budget");
+	int wrong = finding(true, "callhomed answers on its control socket", "");
+
+	wrong += finding(version != NULL && strcmp(version, ch_version()) == 0,
+			 "callhome and callhomed have the same version",
+			 "restart callhomed after an upgrade");
+	wrong += finding(number(json, "spool", "errors") == 0, "the spool was written without errors",
+			 "look for event=spool-error in the log of callhomed; is the disk full?");
+	wrong += finding(number(json, "spool", "dropped") + number(json, "counters", "spool_dropped") == 0,
+			 "no line of the spool was dropped", "the disk is full or too slow");
+	wrong += finding(number(json, "reasons", "session-limit") == 0,
+			 "no connection was refused for max-sessions", "raise limits: max-sessions");
+	wrong += finding(budget == 0 || number(json, NULL, "byte_budget_used") < budget / 10 * 9,
+			 "less than 90 % of the byte budget is used", "raise limits: byte-budget");
+	wrong += finding(number(json, "counters", "table_full") == 0, "no slot table was ever full",
+			 "raise limits: threads, or the limit of open files");
+	return wrong;
+}
+
+int cli_doctor(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {CLI_COMMON_OPTIONS};
+	struct http_call call;
+	json_t *json = NULL;
+	int code;
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
+		return cli->exit;
+	if (optind < argc)
+		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
+	code = http_get_json(cli, "/v1/status", &call, &json);
+	if (code == CLI_OK && examine(json) > 0)
+		code = CLI_FAILED;
+	json_decref(json);
+	ch_buf_deinit(&call.reply);
+	return code;
+}
