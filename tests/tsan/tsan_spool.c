@@ -59,7 +59,8 @@ static void remove_files(const char *directory)
 int main(void)
 {
 	char directory[] = "/tmp/callhome-tsan-XXXXXX";
-	struct ch_spool_options options = {.directory = directory, .max_bytes = 1 << 30, .batches = 8};
+	struct ch_spool_options options = {
+		.directory = directory, .max_bytes = 1 << 30, .batches = 8};
 	struct ch_spool_counters counters;
 	pthread_t threads[WORKERS + 1];
 	char error[256];
@@ -80,7 +81,8 @@ int main(void)
 	pthread_join(threads[WORKERS], NULL);
 	ch_spool_close(spool);
 	remove_files(directory);
-	if (counters.written[CH_SPOOL_EVENTS] != WORKERS * BATCHES * LINES || counters.dropped != 0) {
+	if (counters.written[CH_SPOOL_EVENTS] != WORKERS * BATCHES * LINES ||
+	    counters.dropped != 0) {
 		fprintf(stderr, "%llu lines written, %d expected\n",
 			(unsigned long long)counters.written[CH_SPOOL_EVENTS],
 			WORKERS * BATCHES * LINES);

@@ -253,8 +253,10 @@ static void *run_call(void *arg)
 	int status = 0;
 
 	if (starts(call->operation, "error")) {
-		say(call, "<rpc-reply message-id=\"1\"><rpc-error><error-type>application</error-type>");
-		say(call, "<error-tag>access-denied</error-tag><error-severity>error</error-severity>");
+		say(call,
+		    "<rpc-reply message-id=\"1\"><rpc-error><error-type>application</error-type>");
+		say(call,
+		    "<error-tag>access-denied</error-tag><error-severity>error</error-severity>");
 		say(call, "</rpc-error></rpc-reply>");
 	} else if (starts(call->operation, "junk")) {
 		say(call, "<rpc-reply><rpc-error>\x1b[31m</rpc-reply>");
@@ -307,7 +309,8 @@ int ch_collector_rpc(struct ch_collector *collector, const char *device, const c
 	collector->timeout_ns = timeout_ns;
 	memcpy(collector->operation, call->operation, sizeof(call->operation));
 	if (collector->thread_count == THREADS_MOST ||
-	    pthread_create(&collector->threads[collector->thread_count++], NULL, run_call, call) != 0)
+	    pthread_create(&collector->threads[collector->thread_count++], NULL, run_call, call) !=
+		    0)
 		abort();
 	pthread_mutex_unlock(&collector->lock);
 	return 0;

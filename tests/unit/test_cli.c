@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The whole program as a process of its own, against a control socket in another one. */
 /* links: collector proto core */
-/* sources: tests/unit/fake_collector.c user/cli/cli.c user/cli/clean.c user/cli/devices.c user/cli/doctor.c user/cli/http.c user/cli/kill.c user/cli/output.c user/cli/rpc.c user/cli/show.c user/cli/status.c */
-/*
- * The whole program as a process of its own, against a control socket in another one.
- */
+/* sources: tests/unit/fake_collector.c user/cli/cli.c user/cli/clean.c user/cli/devices.c */
+/* sources: user/cli/doctor.c user/cli/http.c user/cli/kill.c user/cli/output.c user/cli/rpc.c */
+/* sources: user/cli/show.c user/cli/status.c */
 #include "user/cli/cli.h"
 #include "tests/unit/fake_collector.h"
 #include "user/collector/control.h"
@@ -283,7 +283,8 @@ Test(cli_alone, devices_are_fetched_page_by_page)
 	start_server(2500);
 	expect_lines("devices", 2501);
 	cr_expect_not_null(strstr(outcome.out, "\nr2497 "));
-	cr_expect_not_null(strstr(outcome.out, "\npe/1 % "), "the last but one, from the third page");
+	cr_expect_not_null(strstr(outcome.out, "\npe/1 % "),
+			   "the last but one, from the third page");
 	expect_lines("devices --limit 1001 --state connected,never,refused", 1002);
 	expect_lines("devices --limit 2000", 2001);
 }
@@ -374,9 +375,10 @@ Test(cli, doctor_names_what_is_wrong)
 	run_with("doctor", "");
 	cr_expect_eq(outcome.exit, 1);
 	cr_expect_not_null(strstr(outcome.out, "ok    callhomed answers on its control socket\n"));
-	cr_expect_not_null(strstr(outcome.out, "WRONG the spool was written without errors: look for "
-					       "event=spool-error in the log of callhomed; is the "
-					       "disk full?\n"));
+	cr_expect_not_null(strstr(outcome.out,
+				  "WRONG the spool was written without errors: look for "
+				  "event=spool-error in the log of callhomed; is the "
+				  "disk full?\n"));
 	cr_expect_not_null(strstr(outcome.out, "WRONG no line of the spool was dropped: "));
 	cr_expect_not_null(
 		strstr(outcome.out, "ok    no connection was refused for max-sessions\n"));
@@ -427,8 +429,9 @@ Test(cli, rpc_tells_results_apart_by_exit_code)
 		   "callhome: the device answered with rpc-error\n");
 	expect_rpc("rpc r1", "<get/>", 4, "",
 		   "callhome: device 'r1' is not connected; it must call home first\n");
-	expect_rpc("rpc nobody", "<get/>", 4, "",
-		   "callhome: no device is called 'nobody'; see 'callhome devices' for the names\n");
+	expect_rpc(
+		"rpc nobody", "<get/>", 4, "",
+		"callhome: no device is called 'nobody'; see 'callhome devices' for the names\n");
 	expect_rpc("rpc r0", "<timeout/>", 1, "",
 		   "callhome: device 'r0' did not answer in time; ask with a longer timeout\n");
 	expect_rpc("rpc r0", "<full/>", 1, "",
@@ -441,9 +444,10 @@ Test(cli, rpc_tells_results_apart_by_exit_code)
 	expect_rpc("rpc r0", "", 2, "",
 		   "callhome: the body is empty; it must be the operation, for example "
 		   "<get xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\"/>\n");
-	expect_rpc("rpc r0 --timeout 2", "<get/>", 2, "",
-		   "callhome: --timeout must be a duration from 1ms to 1h, such as 90s, not '2'; see "
-		   "'callhome rpc --help'\n");
+	expect_rpc(
+		"rpc r0 --timeout 2", "<get/>", 2, "",
+		"callhome: --timeout must be a duration from 1ms to 1h, such as 90s, not '2'; see "
+		"'callhome rpc --help'\n");
 }
 
 Test(cli, rpc_refuses_more_than_a_mebibyte)
@@ -505,19 +509,21 @@ Test(cli, what_a_device_says_cannot_control_a_terminal)
 	setenv("NO_COLOR", "1", 1);
 	run_with("show r12", "");
 	cr_expect_not_null(
-		strstr(outcome.out, "identifier      \\x1b[31mX\\x07\\u{9b}Y\xef\xbf\xbd\\u{202e}Z\xc3\xa9\n"),
+		strstr(outcome.out,
+		       "identifier      \\x1b[31mX\\x07\\u{9b}Y\xef\xbf\xbd\\u{202e}Z\xc3\xa9\n"),
 		"%s", outcome.out);
 	run_on_terminal("show --json r12", "");
-	cr_expect_not_null(
-		strstr(outcome.out, "\"identifier\":\"\\u001b[31mX\\u0007\\u009bY\xef\xbf\xbd\\u202eZ\xc3\xa9\""),
-		"%s", outcome.out);
+	cr_expect_not_null(strstr(outcome.out, "\"identifier\":\"\\u001b["
+					       "31mX\\u0007\\u009bY\xef\xbf\xbd\\u202eZ\xc3\xa9\""),
+			   "%s", outcome.out);
 	run_on_terminal("rpc r0", "<junk/>");
 	cr_expect_not_null(strstr(outcome.out, "<rpc-error>\\x1b[31m</rpc-reply>\r\n"), "%s",
 			   outcome.out);
 	setenv("LC_ALL", "C", 1);
 	run_with("show r12", "");
 	cr_expect_not_null(
-		strstr(outcome.out, "identifier      \\x1b[31mX\\x07\\u{9b}Y\\u{fffd}\\u{202e}Z\\u{e9}\n"),
+		strstr(outcome.out,
+		       "identifier      \\x1b[31mX\\x07\\u{9b}Y\\u{fffd}\\u{202e}Z\\u{e9}\n"),
 		"%s", outcome.out);
 }
 
@@ -560,7 +566,8 @@ Test(cli_alone, a_stale_socket_is_exit_3)
 	close(listener());
 	setenv("CALLHOME_SOCKET", path, 1);
 	snprintf(err, sizeof(err),
-		 "callhome: cannot reach callhomed at %s (Connection refused): start it, or name its "
+		 "callhome: cannot reach callhomed at %s (Connection refused): start it, or name "
+		 "its "
 		 "control socket with --socket PATH or CALLHOME_SOCKET\n",
 		 path);
 	expect("kill r0", 3, "", err);
@@ -612,7 +619,8 @@ Test(cli_alone, arguments_are_checked)
 	char name[200];
 
 	expect("", 2, "", "callhome: a verb is missing; see 'callhome --help'\n");
-	expect("frobnicate", 2, "", "callhome: there is no verb 'frobnicate'; see 'callhome --help'\n");
+	expect("frobnicate", 2, "",
+	       "callhome: there is no verb 'frobnicate'; see 'callhome --help'\n");
 	expect("--bogus", 2, "",
 	       "callhome: unrecognized option '--bogus'\nsee 'callhome --help'\n");
 	expect("devices --bogus", 2, "",
@@ -624,7 +632,8 @@ Test(cli_alone, arguments_are_checked)
 	name[108] = '\0';
 	snprintf(line, sizeof(line), "status --socket %s", name);
 	expect(line, 2, "",
-	       "callhome: the path of the control socket has 108 bytes, at most 107 are possible\n");
+	       "callhome: the path of the control socket has 108 bytes, at most 107 are "
+	       "possible\n");
 }
 
 Test(cli_alone, every_verb_has_help)
@@ -645,7 +654,8 @@ Test(cli_alone, every_verb_has_help)
 		cr_expect_not_null(strstr(outcome.out, first), "--help names %s", verbs[i]);
 	}
 	run_with("help rpc", "");
-	cr_expect_eq(strncmp(outcome.out, "usage: callhome rpc NAME [-f FILE|-] [OPTIONS]\n", 47), 0);
+	cr_expect_eq(strncmp(outcome.out, "usage: callhome rpc NAME [-f FILE|-] [OPTIONS]\n", 47),
+		     0);
 }
 
 Test(cli_alone, version_needs_no_daemon)
@@ -671,6 +681,7 @@ Test(cli_alone, output_that_cannot_be_written_is_a_failure)
 	cr_expect_eq(exit_of(child), 1);
 	close(err);
 	slurp("err", outcome.err, sizeof(outcome.err));
-	cr_expect_str_eq(outcome.err, "callhome: cannot write the output: No space left on device\n");
+	cr_expect_str_eq(outcome.err,
+			 "callhome: cannot write the output: No space left on device\n");
 	close(full);
 }

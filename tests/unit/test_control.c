@@ -170,15 +170,15 @@ Test(control, status_is_one_object_with_counters_and_reasons_apart)
 	json_object_set_new(json, "uptime_s", json_integer(0));
 	free(answer.text);
 	answer.text = json_dumps(json, JSON_COMPACT);
-	cr_expect_str_eq(
-		answer.text,
-		"{\"version\":\"VERSION\",\"started\":\"2026-01-01T00:00:00.000Z\","
-		"\"uptime_s\":0,\"threads\":2,\"devices\":13,\"record_layer\":\"user\","
-		"\"max_sessions\":10000,\"max_handshakes\":500,\"byte_budget\":1073741824,"
-		"\"byte_budget_used\":4096,\"counters\":{\"accepted\":1234,\"up\":987,\"tickets\":0},"
-		"\"reasons\":{\"silent\":3,\"unknown-ca\":0},\"spool\":{\"events\":11,"
-		"\"notifications\":22,\"replies\":33,\"dropped\":4,\"errors\":5},"
-		"\"login\":{\"p50_us\":2100,\"p99_us\":98700},\"quarantined\":20}");
+	cr_expect_str_eq(answer.text,
+			 "{\"version\":\"VERSION\",\"started\":\"2026-01-01T00:00:00.000Z\","
+			 "\"uptime_s\":0,\"threads\":2,\"devices\":13,\"record_layer\":\"user\","
+			 "\"max_sessions\":10000,\"max_handshakes\":500,\"byte_budget\":1073741824,"
+			 "\"byte_budget_used\":4096,\"counters\":{\"accepted\":1234,\"up\":987,"
+			 "\"tickets\":0},"
+			 "\"reasons\":{\"silent\":3,\"unknown-ca\":0},\"spool\":{\"events\":11,"
+			 "\"notifications\":22,\"replies\":33,\"dropped\":4,\"errors\":5},"
+			 "\"login\":{\"p50_us\":2100,\"p99_us\":98700},\"quarantined\":20}");
 	free(answer.text);
 	json_decref(json);
 }
@@ -197,13 +197,14 @@ Test(control, devices_are_one_object_per_line)
 
 	cr_expect_eq(answer.status, 200);
 	cr_expect_not_null(strstr(answer.text, "Content-Type: application/x-ndjson\r\n"));
-	cr_expect_str_eq(answer.body,
-			 "{" R0_MEMBERS "}\n"
-			 "{\"index\":1,\"name\":\"r1\",\"state\":\"never\",\"peer\":\"\","
-			 "\"transport\":\"netconf-tls\",\"tls_version\":\"\",\"cipher\":\"\","
-			 "\"record_layer\":\"\",\"since\":null,\"reason\":\"none\","
-			 "\"identifier\":\"SN-1\",\"manufacturer\":\"borg\",\"profile\":\"edge\","
-			 "\"session_id\":0,\"notifications\":10,\"replies\":1,\"login_ms\":0.000}\n");
+	cr_expect_str_eq(
+		answer.body,
+		"{" R0_MEMBERS "}\n"
+		"{\"index\":1,\"name\":\"r1\",\"state\":\"never\",\"peer\":\"\","
+		"\"transport\":\"netconf-tls\",\"tls_version\":\"\",\"cipher\":\"\","
+		"\"record_layer\":\"\",\"since\":null,\"reason\":\"none\","
+		"\"identifier\":\"SN-1\",\"manufacturer\":\"borg\",\"profile\":\"edge\","
+		"\"session_id\":0,\"notifications\":10,\"replies\":1,\"login_ms\":0.000}\n");
 	free(answer.text);
 }
 
@@ -311,10 +312,11 @@ Test(control, one_device_is_shown_whole)
 	struct answer answer = request("GET", "/v1/devices/r0", NULL);
 
 	cr_expect_eq(answer.status, 200);
-	cr_expect_str_eq(answer.body,
-			 "{" R0_MEMBERS ",\"reason_text\":\"\","
-			 "\"capabilities\":[\"base:1.1\",\"notification\",\"interleave\"],"
-			 "\"worker\":0,\"sessions\":1,\"received_bytes\":1000,\"sent_bytes\":500}\n");
+	cr_expect_str_eq(
+		answer.body,
+		"{" R0_MEMBERS ",\"reason_text\":\"\","
+		"\"capabilities\":[\"base:1.1\",\"notification\",\"interleave\"],"
+		"\"worker\":0,\"sessions\":1,\"received_bytes\":1000,\"sent_bytes\":500}\n");
 	free(answer.text);
 	answer = request("GET", "/v1/devices/r4", NULL);
 	cr_expect_not_null(strstr(answer.body, "\"reason\":\"certificate-expired\""));
@@ -407,8 +409,9 @@ Test(control, kill_is_accepted_once)
 
 Test(control, rpc_gives_the_reply_of_the_device)
 {
-	struct answer answer = request("POST", "/v1/devices/r0/rpc?timeout=1500ms",
-				       "<?xml version=\"1.0\"?>\n<!-- c --><get x=\"1\"><a/></get>\n");
+	struct answer answer =
+		request("POST", "/v1/devices/r0/rpc?timeout=1500ms",
+			"<?xml version=\"1.0\"?>\n<!-- c --><get x=\"1\"><a/></get>\n");
 
 	cr_expect_eq(answer.status, 200, "%s", answer.text);
 	cr_expect_not_null(strstr(answer.text, "Content-Type: application/xml\r\n"));
@@ -482,7 +485,8 @@ Test(control, rpc_refuses_what_is_no_operation)
 		     "the body is empty; it must be the operation, for example "
 		     "<get xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\"/>");
 	expect_error("POST", "/v1/devices/r0/rpc",
-		     "<rpc message-id=\"1\" xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\"><get/></rpc>",
+		     "<rpc message-id=\"1\" "
+		     "xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\"><get/></rpc>",
 		     400, "bad-operation",
 		     "send the operation alone, for example <get-config>...</get-config>, not the "
 		     "<rpc> around it: callhome adds that with its own message-id");
@@ -585,8 +589,9 @@ Test(control, close_answers_what_waits_and_outlives_late_replies)
 	control = NULL;
 	answer = read_answer(fd);
 	cr_expect_eq(answer.status, 503);
-	cr_expect_str_eq(answer.body, "{\"error\":\"stopping\",\"message\":\"the collector is stopping; "
-				      "device 'r0' did not answer yet\"}\n");
+	cr_expect_str_eq(answer.body,
+			 "{\"error\":\"stopping\",\"message\":\"the collector is stopping; "
+			 "device 'r0' did not answer yet\"}\n");
 	free(answer.text);
 	fake_finish_hanging(fake); /* its callback comes after the end of the control socket */
 }
@@ -714,9 +719,10 @@ Test(control_socket, a_path_of_107_bytes_works_and_108_are_refused)
 	name[strlen(directory)] = '/';
 	name[108] = '\0';
 	cr_expect_eq(ch_control_open(fake, name, &control, error), -ENAMETOOLONG);
-	snprintf(expected, sizeof(expected),
-		 "the path of the control socket has 108 bytes, at most 107 are possible: %.100s...",
-		 name);
+	snprintf(
+		expected, sizeof(expected),
+		"the path of the control socket has 108 bytes, at most 107 are possible: %.100s...",
+		name);
 	cr_expect_str_eq(error, expected);
 	name[107] = '\0';
 	cr_assert_eq(ch_control_open(fake, name, &control, error), 0, "%s", error);
@@ -748,8 +754,9 @@ Test(control_socket, another_user_is_refused_even_where_the_mode_lets_him_in)
 			_exit(1);
 		answer = request("GET", "/v1/status", NULL);
 		_exit(answer.status == 403 &&
-				      strcmp(answer.body, "{\"error\":\"forbidden\",\"message\":\"only root "
-							  "and uid 0 may use this socket\"}\n") == 0
+				      strcmp(answer.body,
+					     "{\"error\":\"forbidden\",\"message\":\"only root "
+					     "and uid 0 may use this socket\"}\n") == 0
 			      ? 42
 			      : 2);
 	}

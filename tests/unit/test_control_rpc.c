@@ -32,19 +32,24 @@ Test(control_rpc, the_operation_is_the_one_element)
 Test(control_rpc, what_would_break_the_session_is_refused)
 {
 	expect_operation("<get/></rpc><rpc><get/>", NULL,
-			 "the body is not one XML element: line 1, column 8: not well-formed (invalid token)");
-	expect_operation("<get/><get/>", NULL,
-			 "the body is not one XML element: line 1, column 7: junk after document element");
+			 "the body is not one XML element: line 1, column 8: not well-formed "
+			 "(invalid token)");
+	expect_operation(
+		"<get/><get/>", NULL,
+		"the body is not one XML element: line 1, column 7: junk after document element");
 	expect_operation("<get>", NULL,
 			 "the body is not one XML element: line 1, column 6: no element found");
-	expect_operation("<a:get/>", NULL, "the body is not one XML element: line 1, column 1: unbound prefix");
+	expect_operation("<a:get/>", NULL,
+			 "the body is not one XML element: line 1, column 1: unbound prefix");
 	expect_operation("<get>\xe9</get>", NULL,
-			 "the body is not one XML element: line 1, column 6: not well-formed (invalid token)");
+			 "the body is not one XML element: line 1, column 6: not well-formed "
+			 "(invalid token)");
 	expect_operation("<!DOCTYPE get [<!ENTITY a 'b'>]><get>&a;</get>", NULL,
 			 "a DOCTYPE is not allowed in NETCONF (RFC 6241 section 3)");
-	expect_operation("<n:rpc xmlns:n='urn:ietf:params:xml:ns:netconf:base:1.0'/>", NULL,
-			 "send the operation alone, for example <get-config>...</get-config>, not the "
-			 "<rpc> around it: callhome adds that with its own message-id");
+	expect_operation(
+		"<n:rpc xmlns:n='urn:ietf:params:xml:ns:netconf:base:1.0'/>", NULL,
+		"send the operation alone, for example <get-config>...</get-config>, not the "
+		"<rpc> around it: callhome adds that with its own message-id");
 	expect_operation("<hello/>", NULL,
 			 "<hello> is no operation; callhome has exchanged it already");
 }

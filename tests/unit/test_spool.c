@@ -18,9 +18,9 @@ static char directory[64];
 
 /** The disk of the tests: every call goes through, unless a fault is set. */
 static struct {
-	size_t room;	   /**< bytes that still fit; then ENOSPC. SIZE_MAX = no limit */
-	size_t most;	   /**< most bytes one write takes */
-	int interrupts;	   /**< writes that end in EINTR first */
+	size_t room;	    /**< bytes that still fit; then ENOSPC. SIZE_MAX = no limit */
+	size_t most;	    /**< most bytes one write takes */
+	int interrupts;	    /**< writes that end in EINTR first */
 	int truncate_fails; /**< ftruncate calls that fail */
 	unsigned writes;
 	unsigned truncates;
@@ -329,7 +329,8 @@ Test(spool, errors_are_logged_at_most_once_per_ten_seconds)
 	cr_expect_eq(counters_of(files).errors, 5);
 	cr_expect_eq(logged.lines, 1);
 	snprintf(expected, sizeof(expected),
-		 "event=spool-error what=write file=%s/events.ndjson err=\"No space left on device\" "
+		 "event=spool-error what=write file=%s/events.ndjson err=\"No space left on "
+		 "device\" "
 		 "dropped=1 held=0",
 		 directory);
 	cr_expect_str_eq(logged.last, expected);
@@ -340,7 +341,8 @@ Test(spool, errors_are_logged_at_most_once_per_ten_seconds)
 	append(files, "line\n");
 	cr_expect_eq(logged.lines, 2);
 	snprintf(expected, sizeof(expected),
-		 "event=spool-error what=write file=%s/events.ndjson err=\"No space left on device\" "
+		 "event=spool-error what=write file=%s/events.ndjson err=\"No space left on "
+		 "device\" "
 		 "dropped=7 held=5",
 		 directory);
 	cr_expect_str_eq(logged.last, expected);
@@ -355,7 +357,8 @@ Test(spool, a_file_is_filled_to_the_last_line_that_fits)
 	char text[4096];
 
 	append(files, "aaaa\n");
-	append(files, "bbbb\ncccc\n"); /* b fills the first file to 10 exactly, c starts the second */
+	append(files,
+	       "bbbb\ncccc\n"); /* b fills the first file to 10 exactly, c starts the second */
 	cr_expect_eq(rotated_names(names), 1);
 	content(names[0], text);
 	cr_expect_str_eq(text, "aaaa\nbbbb\n");
@@ -452,7 +455,8 @@ Test(spool, without_rotated_files_the_largest_active_one_makes_room)
 {
 	struct ch_spool_files *files = open_files(40, 10);
 
-	ch_spool_files_append(files, CH_SPOOL_REPLIES, CH_LIT("rrrrrrrrrrrrrrrrrrrrrrrrrrrrr\n"), 1);
+	ch_spool_files_append(files, CH_SPOOL_REPLIES, CH_LIT("rrrrrrrrrrrrrrrrrrrrrrrrrrrrr\n"),
+			      1);
 	ch_spool_files_append(files, CH_SPOOL_NOTIFICATIONS, CH_LIT("nnnn\n"), 1);
 	append(files, "eeeeeeeee\n");
 	cr_expect_eq(counters_of(files).removed_files, 1);
@@ -577,7 +581,8 @@ Test(spool, a_second_writer_in_the_directory_is_refused)
 
 	cr_expect_eq(ch_spool_files_open(&options, &second, error), -EBUSY);
 	snprintf(expected, sizeof(expected),
-		 "cannot lock the spool directory %s: another callhomed writes to it; give each its own",
+		 "cannot lock the spool directory %s: another callhomed writes to it; give each "
+		 "its own",
 		 directory);
 	cr_expect_str_eq(error, expected);
 	ch_spool_files_close(files);

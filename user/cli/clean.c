@@ -23,16 +23,16 @@ static size_t decode(const uint8_t *at, size_t left, uint32_t *code)
 		*code = *code << 6 | (at[i] & 0x3f);
 	}
 	return *code < least[len] || *code > 0x10ffff || (*code >= 0xd800 && *code < 0xe000) ? 0
-											      : len;
+											     : len;
 }
 
 /** Invisible or direction-changing characters: a name that looks like another one. */
 static bool deceives(uint32_t code)
 {
-	return code == 0xad || code == 0x61c || code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
-	       code == 0xfeff || (code >= 0xfff9 && code <= 0xfffb) ||
-	       (code >= 0xe0000 && code <= 0xe0fff);
+	return code == 0xad || code == 0x61c || code == 0x180e ||
+	       (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
+	       (code >= 0xfff9 && code <= 0xfffb) || (code >= 0xe0000 && code <= 0xe0fff);
 }
 
 /** Columns of a character that may be shown as it is; negative: it may not. */

@@ -35,7 +35,7 @@ static const struct cli_verb verbs[] = {
 	{"rpc", cli_rpc, "NAME [-f FILE|-]", "send an operation to a device, print its reply",
 	 "  -f, --file FILE  the operation, such as <get-config>...</get-config>, without <rpc>\n"
 	 "                   around it; - or no -f: standard input\n"
-	 "  --timeout TIME   how long the device may take, such as 90s (default 30s, at most 1h)\n"},
+	 "  --timeout TIME   how long the device may take, such as 90s (default 30s, most 1h)\n"},
 	{"kill", cli_kill, "NAME", "end the session of a device (it may call again)", ""},
 	{"doctor", cli_doctor, "", "look for what is wrong", ""},
 	{"version", cli_version, "", "versions of this program and its libraries", ""},
@@ -55,7 +55,7 @@ static const struct cli_verb *find_verb(const char *name)
 static void print_help(void)
 {
 	printf("usage: callhome [--socket PATH] VERB [ARGUMENTS]\n\n"
-	       "Looks at callhomed, a NETCONF call home collector, and works with its devices.\n\n");
+	       "Looks at callhomed, a NETCONF call home collector, and its devices.\n\n");
 	for (size_t i = 0; i < VERBS; i++)
 		printf("  %-8s %-17s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
 	printf("\n"
@@ -64,7 +64,8 @@ static void print_help(void)
 	       "  --version, --help\n\n"
 	       "'callhome VERB --help' tells more. NO_COLOR switches colours off.\n\n"
 	       "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 callhomed cannot be reached,\n"
-	       "4 device unknown or not connected, 5 rpc-error from the device, 130 interrupted.\n");
+	       "4 device unknown or not connected, 5 rpc-error from the device,\n"
+	       "130 interrupted.\n");
 }
 
 static void print_verb_help(const struct cli_verb *verb)
@@ -178,8 +179,8 @@ static void look_around(struct cli *cli)
 	setlocale(LC_CTYPE, "");
 	cli->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	cli->terminal = isatty(STDOUT_FILENO) == 1;
-	cli->colour = cli->terminal && (no_colour == NULL || no_colour[0] == '\0') && term != NULL &&
-		      term[0] != '\0' && strcmp(term, "dumb") != 0;
+	cli->colour = cli->terminal && (no_colour == NULL || no_colour[0] == '\0') &&
+		      term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
 	cli->socket = getenv("CALLHOME_SOCKET");
 	if (cli->socket == NULL || cli->socket[0] == '\0')
 		cli->socket = DEFAULT_SOCKET;

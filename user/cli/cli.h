@@ -43,7 +43,10 @@ struct cli {
 int ch_cli(int argc, char **argv);
 
 /** Options that every verb takes; put at the end of its table. */
-#define CLI_COMMON_OPTIONS {"socket", required_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'}, {0}
+/* clang-format off */
+#define CLI_COMMON_OPTIONS                                                                         \
+	{"socket", required_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'}, {0}
+/* clang-format on */
 #define CLI_STOP (-2)
 
 /**

@@ -94,6 +94,19 @@ static int one_page(struct listing *listing, const struct ch_buf *page, uint64_t
 	return CLI_OK;
 }
 
+static int build_path(const struct listing *listing, uint64_t limit, struct ch_buf *path)
+{
+	int err;
+
+	path->len = 0;
+	err = ch_buf_printf(path, "/v1/devices?limit=%llu", (unsigned long long)limit);
+	if (err == 0 && listing->last >= 0)
+		err = ch_buf_printf(path, "&after=%lld", listing->last);
+	if (err == 0)
+		err = ch_buf_append(path, listing->filters.data, listing->filters.len);
+	return err != 0 ? err : ch_buf_append(path, "", 1);
+}
+
 static int list(struct listing *listing)
 {
 	struct ch_buf path = {0};
@@ -105,11 +118,7 @@ static int list(struct listing *listing)
 		struct http_call call = {0};
 
 		asked = listing->left < PAGE ? listing->left : PAGE;
-		path.len = 0;
-		if (ch_buf_printf(&path, "/v1/devices?limit=%llu", (unsigned long long)asked) != 0 ||
-		    (listing->last >= 0 && ch_buf_printf(&path, "&after=%lld", listing->last) != 0) ||
-		    ch_buf_append(&path, listing->filters.data, listing->filters.len) != 0 ||
-		    ch_buf_append(&path, "", 1) != 0) {
+		if (build_path(listing, asked, &path) != 0) {
 			code = cli_fail(listing->cli, CLI_FAILED, "out of memory");
 			break;
 		}
@@ -125,7 +134,8 @@ static int list(struct listing *listing)
 }
 
 /** @return CLI_OK, or the exit code. @stop: help was given, nothing is left to do */
-static int read_arguments(struct cli *cli, int argc, char **argv, struct listing *listing, bool *stop)
+static int read_arguments(struct cli *cli, int argc, char **argv, struct listing *listing,
+			  bool *stop)
 {
 	static const struct option options[] = {{"state", required_argument, NULL, 's'},
 						{"name", required_argument, NULL, 'n'},

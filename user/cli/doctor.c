@@ -26,16 +26,18 @@ static int examine(const json_t *json)
 	wrong += finding(version != NULL && strcmp(version, ch_version()) == 0,
 			 "callhome and callhomed have the same version",
 			 "restart callhomed after an upgrade");
-	wrong += finding(number(json, "spool", "errors") == 0, "the spool was written without errors",
+	wrong += finding(number(json, "spool", "errors") == 0,
+			 "the spool was written without errors",
 			 "look for event=spool-error in the log of callhomed; is the disk full?");
-	wrong += finding(number(json, "spool", "dropped") + number(json, "counters", "spool_dropped") == 0,
-			 "no line of the spool was dropped", "the disk is full or too slow");
+	wrong += finding(
+		number(json, "spool", "dropped") + number(json, "counters", "spool_dropped") == 0,
+		"no line of the spool was dropped", "the disk is full or too slow");
 	wrong += finding(number(json, "reasons", "session-limit") == 0,
-			 "no connection was refused for max-sessions", "raise limits: max-sessions");
+			 "no connection was refused for max-sessions", "raise limits.max-sessions");
 	wrong += finding(budget == 0 || number(json, NULL, "byte_budget_used") < budget / 10 * 9,
-			 "less than 90 % of the byte budget is used", "raise limits: byte-budget");
+			 "less than 90 % of the byte budget is used", "raise limits.byte-budget");
 	wrong += finding(number(json, "counters", "table_full") == 0, "no slot table was ever full",
-			 "raise limits: threads, or the limit of open files");
+			 "raise limits.threads, or the limit of open files");
 	return wrong;
 }
 

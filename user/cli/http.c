@@ -90,10 +90,12 @@ static int judge(const struct cli *cli, CURL *curl, struct http_call *call, CURL
 	if (result == CURLE_COULDNT_CONNECT)
 		return unreachable(cli, (int)os_errno);
 	if (result == CURLE_WRITE_ERROR)
-		return cli_fail(cli, CLI_FAILED, "the answer has more than %d bytes, or memory is short",
+		return cli_fail(cli, CLI_FAILED,
+				"the answer has more than %d bytes, or memory is short",
 				REPLY_MOST);
 	if (result == CURLE_OPERATION_TIMEDOUT)
-		return cli_fail(cli, CLI_FAILED, "callhomed at %s does not answer in time", cli->socket);
+		return cli_fail(cli, CLI_FAILED, "callhomed at %s does not answer in time",
+				cli->socket);
 	if (result != CURLE_OK)
 		return cli_fail(cli, CLI_FAILED, "the exchange with callhomed at %s broke off: %s",
 				cli->socket, curl_easy_strerror(result));
@@ -133,9 +135,10 @@ int http_do(const struct cli *cli, struct http_call *call)
 
 	call->reply.max = REPLY_MOST;
 	if (strlen(cli->socket) > PATH_MOST) {
-		code = cli_fail(cli, CLI_USAGE,
-				"the path of the control socket has %zu bytes, at most %zu are possible",
-				strlen(cli->socket), PATH_MOST);
+		code = cli_fail(
+			cli, CLI_USAGE,
+			"the path of the control socket has %zu bytes, at most %zu are possible",
+			strlen(cli->socket), PATH_MOST);
 		goto out;
 	}
 	headers = curl_slist_append(headers, "Content-Type: application/xml");
@@ -176,7 +179,8 @@ int http_get_json(const struct cli *cli, const char *path, struct http_call *cal
 	if (!json_is_object(*json)) {
 		json_decref(*json);
 		*json = NULL;
-		return cli_fail(cli, CLI_FAILED, "%s does not answer as callhomed does", cli->socket);
+		return cli_fail(cli, CLI_FAILED, "%s does not answer as callhomed does",
+				cli->socket);
 	}
 	return CLI_OK;
 }

@@ -20,7 +20,7 @@ struct http_call {
  */
 int http_do(const struct cli *cli, struct http_call *call);
 
-/** GETs one JSON object. @return CLI_OK, @json (the caller decrefs) and the text in @call->reply. */
+/** GETs one JSON object. @return CLI_OK, @json (the caller decrefs), the text in @call->reply */
 int http_get_json(const struct cli *cli, const char *path, struct http_call *call, json_t **json);
 
 /** Appends @text percent-encoded. @return as ch_buf_reserve */

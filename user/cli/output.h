@@ -4,7 +4,7 @@
 #include "clean.h"
 #include "cli.h"
 
-/** Writes to stdout; to a terminal only cleaned. What fails is found in ferror(stdout) at the end. */
+/** Writes to stdout; to a terminal only cleaned. Failures show in ferror(stdout) at the end. */
 void output_bytes(const struct cli *cli, const char *text, size_t len, enum clean_style style);
 
 #define TABLE_COLUMNS 8
@@ -15,7 +15,7 @@ struct table {
 	const struct cli *cli;
 	unsigned columns;
 	long width[TABLE_COLUMNS];
-	struct ch_buf text;	/**< cells of the rows that wait, cleaned */
+	struct ch_buf text;	  /**< cells of the rows that wait, cleaned */
 	struct table_cell *cells; /**< @columns per row */
 	size_t rows;
 	bool flowing; /**< widths are fixed */

@@ -69,10 +69,12 @@ static int read_arguments(struct cli *cli, int argc, char **argv, struct argumen
 		else
 			arguments->timeout = optarg;
 	}
-	if (arguments->timeout != NULL && ch_parse_duration(arguments->timeout, 1000000, TIMEOUT_MOST_NS,
-							    &arguments->timeout_ns) != 0)
-		return cli_usage(cli, "--timeout must be a duration from 1ms to 1h, such as 90s, not '%s'",
-				 arguments->timeout);
+	if (arguments->timeout != NULL &&
+	    ch_parse_duration(arguments->timeout, 1000000, TIMEOUT_MOST_NS,
+			      &arguments->timeout_ns) != 0)
+		return cli_usage(
+			cli, "--timeout must be a duration from 1ms to 1h, such as 90s, not '%s'",
+			arguments->timeout);
 	if (optind + 1 != argc)
 		return cli_usage(cli, "name one device");
 	arguments->device = argv[optind];

@@ -95,7 +95,8 @@ static bool print_rows(const struct cli *cli, const json_t *json)
 
 int cli_show(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, CLI_COMMON_OPTIONS};
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						CLI_COMMON_OPTIONS};
 	struct http_call call = {0};
 	struct ch_buf path = {0};
 	json_t *json = NULL;

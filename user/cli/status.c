@@ -73,13 +73,15 @@ static void print_status(const json_t *json)
 	printf("logins         %llu, p50 %.1f ms, p99 %.1f ms\n", number(counters, "logins"),
 	       (double)number(login, "p50_us") / 1000, (double)number(login, "p99_us") / 1000);
 	printf("limits         %llu sessions, %llu logging in, %llu threads\n",
-	       number(json, "max_sessions"), number(json, "max_handshakes"), number(json, "threads"));
+	       number(json, "max_sessions"), number(json, "max_handshakes"),
+	       number(json, "threads"));
 	printf("record layer   %s\n", text(json, "record_layer"));
 	fputs("held for peers ", stdout);
 	print_bytes(number(json, "byte_budget_used"));
 	fputs(" of ", stdout);
 	print_bytes(number(json, "byte_budget"));
-	printf("\nspool          %llu events, %llu notifications, %llu replies; %llu lines dropped, "
+	printf("\nspool          %llu events, %llu notifications, %llu replies; %llu lines "
+	       "dropped, "
 	       "%llu errors\n",
 	       number(spool, "events"), number(spool, "notifications"), number(spool, "replies"),
 	       number(spool, "dropped"), number(spool, "errors"));
@@ -89,7 +91,8 @@ static void print_status(const json_t *json)
 
 int cli_status(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, CLI_COMMON_OPTIONS};
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						CLI_COMMON_OPTIONS};
 	struct http_call call;
 	json_t *json = NULL;
 	int code;

@@ -208,7 +208,8 @@ static enum MHD_Result answer_rpc(struct request *request, struct MHD_Connection
 		return ch_http_error(connection, MHD_HTTP_TOO_MANY_REQUESTS, "busy",
 				     "%u requests to devices are waiting already; try again", RPCS);
 	result = ch_control_rpc_start(connection, control->collector, request->device,
-				      (struct ch_slice){request->body.data, request->body.len}, &rpc);
+				      (struct ch_slice){request->body.data, request->body.len},
+				      &rpc);
 	ch_buf_deinit(&request->body);
 	pthread_mutex_lock(&control->lock);
 	request->rpc = rpc;
@@ -410,7 +411,8 @@ static void drain(struct ch_control *control)
 	until.tv_sec += DRAIN_S;
 	pthread_mutex_lock(&control->lock);
 	control->stopping = true;
-	for (struct request *request = control->requests; request != NULL; request = request->next) {
+	for (struct request *request = control->requests; request != NULL;
+	     request = request->next) {
 		if (request->rpc != NULL)
 			ch_control_rpc_cancel(request->rpc);
 	}

@@ -12,8 +12,8 @@
  *   POST   /v1/devices/NAME/rpc?timeout=                     XML in, XML out
  *   DELETE /v1/devices/NAME/session
  *   GET    /v1/quarantine
- * Errors: {"error": "...", "message": "..."} with 400, 403, 404, 405, 409 (not connected), 413, 429,
- * 500, 502, 503, 504. Only root and our own uid are served. docs/control-api.md has it all.
+ * Errors: {"error": "...", "message": "..."} with 400, 403, 404, 405, 409 (not connected), 413,
+ * 429, 500, 502, 503, 504. Only root and our own uid are served. docs/control-api.md has it all.
  */
 #include <callhome/callhome.h>
 

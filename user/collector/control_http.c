@@ -98,21 +98,23 @@ enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int e
 {
 	switch (err) {
 	case CH_E_UNKNOWN:
-		return ch_http_error(connection, MHD_HTTP_NOT_FOUND, "unknown-device",
-				     "no device is called '%s'; see 'callhome devices' for the names",
-				     device);
+		return ch_http_error(
+			connection, MHD_HTTP_NOT_FOUND, "unknown-device",
+			"no device is called '%s'; see 'callhome devices' for the names", device);
 	case CH_E_NOT_CONNECTED:
 		return ch_http_error(connection, MHD_HTTP_CONFLICT, "not-connected",
-				     "device '%s' is not connected; it must call home first", device);
+				     "device '%s' is not connected; it must call home first",
+				     device);
 	case CH_E_STATE:
-		return ch_http_error(connection, MHD_HTTP_CONFLICT, "not-possible",
-				     "device '%s' takes no requests in its present state (subscribed "
-				     "without :interleave, or closing)",
-				     device);
+		return ch_http_error(
+			connection, MHD_HTTP_CONFLICT, "not-possible",
+			"device '%s' takes no requests in its present state (subscribed "
+			"without :interleave, or closing)",
+			device);
 	case CH_E_TIMEOUT:
-		return ch_http_error(connection, MHD_HTTP_GATEWAY_TIMEOUT, "timeout",
-				     "device '%s' did not answer in time; ask with a longer timeout",
-				     device);
+		return ch_http_error(
+			connection, MHD_HTTP_GATEWAY_TIMEOUT, "timeout",
+			"device '%s' did not answer in time; ask with a longer timeout", device);
 	case CH_E_LIMIT:
 	case CH_E_BUDGET:
 		return ch_http_error(connection, MHD_HTTP_BAD_GATEWAY, "limit",
@@ -121,16 +123,16 @@ enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int e
 				     device);
 	case CH_E_FULL:
 		return ch_http_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
-				     "the thread that serves device '%s' is busy; try again", device);
+				     "the thread that serves device '%s' is busy; try again",
+				     device);
 	default:
 		return ch_http_error(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal-error",
 				     "device '%s': %s", device, ch_error_text(err));
 	}
 }
 
-enum MHD_Result ch_http_stream(struct MHD_Connection *connection,
-			       MHD_ContentReaderCallback reader, void *ctx,
-			       MHD_ContentReaderFreeCallback release)
+enum MHD_Result ch_http_stream(struct MHD_Connection *connection, MHD_ContentReaderCallback reader,
+			       void *ctx, MHD_ContentReaderFreeCallback release)
 {
 	struct MHD_Response *response = MHD_create_response_from_callback(
 		MHD_SIZE_UNKNOWN, STREAM_BLOCK, reader, ctx, release);

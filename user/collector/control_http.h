@@ -10,7 +10,8 @@
 /** Longest query value and device name that is looked at. */
 #define CH_HTTP_VALUE_MOST 1023
 
-/** Decodes %XX of @text. @return 0; CH_E_SYNTAX: bad escape or %00; CH_E_LIMIT: longer than @cap. */
+/** Decodes %XX of @text. @return 0; CH_E_SYNTAX: bad escape or %00; CH_E_LIMIT: longer than @cap.
+ */
 CH_NODISCARD int ch_http_decode(const char *text, size_t len, char *out, size_t cap);
 
 /** Answers with @body, whose memory is taken in any case. */
@@ -26,9 +27,8 @@ enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int e
 					const char *device);
 
 /** Answers line by line from @reader, NDJSON; @release gets @ctx in any case. */
-enum MHD_Result ch_http_stream(struct MHD_Connection *connection,
-			       MHD_ContentReaderCallback reader, void *ctx,
-			       MHD_ContentReaderFreeCallback release);
+enum MHD_Result ch_http_stream(struct MHD_Connection *connection, MHD_ContentReaderCallback reader,
+			       void *ctx, MHD_ContentReaderFreeCallback release);
 
 /**
  * A decoded query parameter.

@@ -83,9 +83,8 @@ static void XMLCALL on_doctype(void *ctx, const XML_Char *name, const XML_Char *
 int ch_control_rpc_operation(struct ch_slice body, struct ch_slice *operation, char message[256])
 {
 	/* UTF-8 whatever the declaration says: it does not travel with the element. */
-	struct scan scan = {.parser = XML_ParserCreateNS("UTF-8", '|'),
-			    .begin = -1,
-			    .message = message};
+	struct scan scan = {
+		.parser = XML_ParserCreateNS("UTF-8", '|'), .begin = -1, .message = message};
 	int err = CH_E_SYNTAX;
 
 	if (scan.parser == NULL) {
@@ -93,8 +92,9 @@ int ch_control_rpc_operation(struct ch_slice body, struct ch_slice *operation, c
 		return -ENOMEM;
 	}
 	if (body.len == 0) {
-		snprintf(message, 256, "the body is empty; it must be the operation, for example "
-				       "<get xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\"/>");
+		snprintf(message, 256,
+			 "the body is empty; it must be the operation, for example "
+			 "<get xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\"/>");
 		goto out;
 	}
 	XML_SetUserData(scan.parser, &scan);
@@ -102,8 +102,9 @@ int ch_control_rpc_operation(struct ch_slice body, struct ch_slice *operation, c
 	XML_SetStartDoctypeDeclHandler(scan.parser, on_doctype);
 	if (XML_Parse(scan.parser, (const char *)body.data, (int)body.len, 1) != XML_STATUS_OK) {
 		if (!scan.refused)
-			snprintf(message, 256, "the body is not one XML element: line %lu, column "
-					       "%lu: %s",
+			snprintf(message, 256,
+				 "the body is not one XML element: line %lu, column "
+				 "%lu: %s",
 				 (unsigned long)XML_GetCurrentLineNumber(scan.parser),
 				 (unsigned long)XML_GetCurrentColumnNumber(scan.parser) + 1,
 				 XML_ErrorString(XML_GetErrorCode(scan.parser)));
@@ -214,7 +215,8 @@ enum MHD_Result ch_control_rpc_start(struct MHD_Connection *connection,
 	if (read_timeout(connection, &timeout_ns, &result) != 0)
 		return result;
 	if (ch_control_rpc_operation(body, &operation, message) != 0)
-		return ch_http_error(connection, MHD_HTTP_BAD_REQUEST, "bad-operation", "%s", message);
+		return ch_http_error(connection, MHD_HTTP_BAD_REQUEST, "bad-operation", "%s",
+				     message);
 	new = calloc(1, sizeof(*new));
 	if (new == NULL)
 		return MHD_NO;
@@ -257,8 +259,8 @@ static enum MHD_Result answer_reply(struct MHD_Connection *connection, struct ch
 		verdict = "rpc-error";
 	}
 	atomic_fetch_add(&rpc->owners, 1);
-	response = MHD_create_response_from_buffer_with_free_callback_cls(reply.len, (void *)reply.data,
-									  drop_reply, rpc);
+	response = MHD_create_response_from_buffer_with_free_callback_cls(
+		reply.len, rpc->reply.data, drop_reply, rpc);
 	if (response == NULL) {
 		drop(rpc);
 		return MHD_NO;
@@ -270,8 +272,8 @@ static enum MHD_Result answer_reply(struct MHD_Connection *connection, struct ch
 	return result;
 }
 
-enum MHD_Result ch_control_rpc_finish(struct MHD_Connection *connection,
-				      struct ch_control_rpc *rpc, const char *device)
+enum MHD_Result ch_control_rpc_finish(struct MHD_Connection *connection, struct ch_control_rpc *rpc,
+				      const char *device)
 {
 	bool cancelled;
 	int status;

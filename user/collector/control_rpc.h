@@ -26,8 +26,8 @@ enum MHD_Result ch_control_rpc_start(struct MHD_Connection *connection,
 				     struct ch_collector *collector, const char *device,
 				     struct ch_slice operation, struct ch_control_rpc **rpc);
 
-enum MHD_Result ch_control_rpc_finish(struct MHD_Connection *connection,
-				      struct ch_control_rpc *rpc, const char *device);
+enum MHD_Result ch_control_rpc_finish(struct MHD_Connection *connection, struct ch_control_rpc *rpc,
+				      const char *device);
 
 /** The collector stops: a parked connection is answered with 503. Any thread. */
 void ch_control_rpc_cancel(struct ch_control_rpc *rpc);

@@ -40,7 +40,8 @@ static int take_lock(struct ch_control_socket *sock, char error[256])
 		char pid[16];
 		int err;
 
-		sock->lock_fd = open(sock->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		sock->lock_fd =
+			open(sock->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (sock->lock_fd < 0) {
 			err = -errno;
 			snprintf(error, 256, "cannot open %s: %s", sock->lock_path, strerror(-err));
@@ -75,8 +76,8 @@ static int remove_stale(const struct sockaddr_un *address, char error[256])
 	if (lstat(path, &st) != 0)
 		return 0; /* bind tells when it is more than "not there" */
 	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(error, 256, "%s exists and is not a socket; remove it or name another path",
-			 path);
+		snprintf(error, 256,
+			 "%s exists and is not a socket; remove it or name another path", path);
 		return -EEXIST;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -85,12 +86,14 @@ static int remove_stale(const struct sockaddr_un *address, char error[256])
 		snprintf(error, 256, "cannot make a socket: %s", strerror(-err));
 		return err;
 	}
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN) {
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	    errno == EAGAIN) {
 		err = -EADDRINUSE;
 		snprintf(error, 256, "another process listens on %s", path);
 	} else if (errno != ECONNREFUSED || unlink(path) != 0) {
 		err = -errno;
-		snprintf(error, 256, "cannot replace the stale socket %s: %s", path, strerror(-err));
+		snprintf(error, 256, "cannot replace the stale socket %s: %s", path,
+			 strerror(-err));
 	}
 	close(fd);
 	return err;

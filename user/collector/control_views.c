@@ -174,10 +174,10 @@ struct list {
 	/** Fills @page with the next lines; leaves it empty at the end. @return 0 or an error. */
 	int (*fill)(struct list *list);
 	struct ch_buf page;
-	size_t sent;	/**< bytes of @page */
-	uint64_t next;	/**< index to look at next */
-	uint64_t left;	/**< lines that may still be written (limit=) */
-	unsigned states; /**< bit per enum ch_device_state; 0 = all */
+	size_t sent;			   /**< bytes of @page */
+	uint64_t next;			   /**< index to look at next */
+	uint64_t left;			   /**< lines that may still be written (limit=) */
+	unsigned states;		   /**< bit per enum ch_device_state; 0 = all */
 	char name[CH_HTTP_VALUE_MOST + 1]; /**< glob; "" = all */
 	char profile[CH_HTTP_VALUE_MOST + 1];
 	char manufacturer[CH_HTTP_VALUE_MOST + 1];

@@ -22,7 +22,7 @@ struct node {
 
 struct ch_spool {
 	struct ch_spool_files *files; /**< the thread's; counters are for all */
-	struct node *nodes;	      /**< all of them; each is in one of the lists or with the writer */
+	struct node *nodes; /**< all of them; each is in one of the lists or with the writer */
 	uint32_t node_count;
 	pthread_t thread;
 	/* The lock is held for a few pointer moves only, never over a system call. */

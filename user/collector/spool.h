@@ -9,7 +9,12 @@
 #include "user/core/log.h"
 #include <sys/types.h>
 
-enum ch_spool_stream { CH_SPOOL_EVENTS, CH_SPOOL_NOTIFICATIONS, CH_SPOOL_REPLIES, CH_SPOOL_STREAMS };
+enum ch_spool_stream {
+	CH_SPOOL_EVENTS,
+	CH_SPOOL_NOTIFICATIONS,
+	CH_SPOOL_REPLIES,
+	CH_SPOOL_STREAMS
+};
 
 /** The system calls of the writer, so that a test can make the disk fail. */
 struct ch_spool_ops {
@@ -20,11 +25,12 @@ struct ch_spool_ops {
 };
 
 struct ch_spool_options {
-	const char *directory; /**< created (0750) if missing */
-	uint64_t max_bytes;    /**< of all files together; 0 = no cap */
-	uint64_t file_bytes;   /**< rotation size of one file; at most a quarter of @max_bytes is used; 0 = that */
-	uint32_t batches;      /**< batches that may wait for the writer; 0 = 64 */
-	const struct ch_log *log;	/**< write errors, at most one line per 10 s; NULL = none */
+	const char *directory;	  /**< created (0750) if missing */
+	uint64_t max_bytes;	  /**< of all files together; 0 = no cap */
+	uint64_t file_bytes;	  /**< rotation size of one file; at most a quarter of @max_bytes is
+				     used; 0 = that */
+	uint32_t batches;	  /**< batches that may wait for the writer; 0 = 64 */
+	const struct ch_log *log; /**< write errors, at most one line per 10 s; NULL = none */
 	const struct ch_spool_ops *ops; /**< NULL = the system's */
 };
 
@@ -48,7 +54,8 @@ CH_NODISCARD int ch_spool_open(const struct ch_spool_options *options, struct ch
 			       char error[256]);
 
 /**
- * Hands the lines over and leaves @batch empty (with memory of an earlier batch to reuse). Never blocks.
+ * Hands the lines over and leaves @batch empty (with memory of an earlier batch to reuse). Never
+ * blocks.
  * @return 0; CH_E_FULL: the writer is behind, the batch is as it was (the caller may go on filling
  * it up to a limit of its own, then drops and counts). An empty batch is a no-op. Any thread.
  */
@@ -58,7 +65,7 @@ struct ch_spool_counters {
 	uint64_t written[CH_SPOOL_STREAMS]; /**< lines on disk */
 	uint64_t bytes;
 	uint64_t dropped; /**< lines lost to write errors */
-	uint64_t errors;  /**< failed writes (disk full, ...); the file is cut back to whole lines */
+	uint64_t errors; /**< failed writes (disk full, ...); the file is cut back to whole lines */
 	uint64_t removed_files; /**< rotated files deleted for the cap */
 	uint64_t rotations;
 	uint64_t torn_lines; /**< unfinished last lines of an earlier run, cut off at open */

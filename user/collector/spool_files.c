@@ -37,7 +37,8 @@ struct active {
 
 /** A finished file. Its name is made of its fields. */
 struct rotated {
-	uint64_t number; /**< grows over all streams and restarts: the order of age, whatever the clock did */
+	uint64_t number; /**< grows over all streams and restarts: the order of age, whatever the
+			    clock did */
 	uint64_t bytes;
 	enum ch_spool_stream stream;
 	char time[TIME_BYTES];
@@ -110,8 +111,8 @@ static void report(struct ch_spool_files *files, const char *what, const char *n
 	}
 	ch_log(files->log, CH_LOG_ERROR,
 	       "event=spool-error what=%s file=%s/%s err=\"%s\" dropped=%" PRIu64 " held=%" PRIu64,
-	       what, files->directory, name, ch_error_text(err),
-	       ch_stat(&files->counters.dropped), files->log_held);
+	       what, files->directory, name, ch_error_text(err), ch_stat(&files->counters.dropped),
+	       files->log_held);
 	files->log_held = 0;
 	files->log_after_ns = now + LOG_INTERVAL_NS;
 }
@@ -321,9 +322,8 @@ static int open_directory(struct ch_spool_files *files, char error[256])
 
 static int rotate(struct ch_spool_files *files, struct active *file)
 {
-	struct rotated done = {.number = files->next_number,
-			       .bytes = file->size,
-			       .stream = file->stream};
+	struct rotated done = {
+		.number = files->next_number, .bytes = file->size, .stream = file->stream};
 	time_t now = time(NULL);
 	char from[NAME_BYTES];
 	char to[NAME_BYTES];
@@ -507,8 +507,7 @@ static struct ch_slice next_piece(struct ch_spool_files *files, struct active *f
 	}
 	if (last == NULL) /* one line longer than a file: it gets its own */
 		last = memchr(text.data, '\n', text.len);
-	return last == NULL ? text
-			    : (struct ch_slice){text.data, (size_t)(last - text.data) + 1};
+	return last == NULL ? text : (struct ch_slice){text.data, (size_t)(last - text.data) + 1};
 }
 
 void ch_spool_files_append(struct ch_spool_files *files, enum ch_spool_stream stream,

@@ -23,7 +23,8 @@ void ch_spool_files_append(struct ch_spool_files *files, enum ch_spool_stream st
 void ch_spool_files_sync(struct ch_spool_files *files);
 
 /** Any thread. */
-void ch_spool_files_counters(const struct ch_spool_files *files, struct ch_spool_counters *counters);
+void ch_spool_files_counters(const struct ch_spool_files *files,
+			     struct ch_spool_counters *counters);
 
 /** Syncs and closes. NULL is fine. */
 void ch_spool_files_close(struct ch_spool_files *files);
