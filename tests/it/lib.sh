@@ -3,7 +3,7 @@
 #
 # Sourced by the integration tests. A test prints "ok NAME", "not ok NAME" or "ok NAME # SKIP why" per
 # claim and ends with `finish`. BIN is the folder of the binaries; FLAVOUR=asan when they are sanitized.
-# Everything lives in $tmp and ends with the script; ports are picked by the kernel; loopback only.
+# Everything lives in $tmp and ends with the script; loopback only; no port is fixed.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 BIN=${BIN:-$PWD/build}
@@ -18,11 +18,13 @@ cleanup()
 	for pid in "${pids[@]}"; do
 		kill -KILL "$pid" 2>/dev/null
 	done
+	wait 2>/dev/null
 	rm -rf "$tmp"
 }
 trap cleanup EXIT
 
 ok() { echo "ok $1"; }
+skip() { echo "ok $1 # SKIP $2"; }
 not_ok()
 {
 	echo "not ok $1"
@@ -55,6 +57,12 @@ until_true()
 	done
 }
 
+# field NAME: of the flat JSON object on stdin; strings without their quotes.
+field()
+{
+	sed -n "s/.*\"$1\":\(\"\([^\"]*\)\"\|\([^,}]*\)\).*/\2\3/p"
+}
+
 # A TCP port of 127.0.0.1 that nobody has now.
 free_port()
 {
@@ -65,3 +73,64 @@ free_port()
 	done
 	echo "$port"
 }
+
+# site NAME DEVICES [YAML...]: a PKI, an inventory and $tmp/NAME/callhomed.yaml with these lines more.
+# Sets site (its directory) and port. The certificates are made once and copied.
+site()
+{
+	local name=$1 devices=$2
+	shift 2
+	port=$(free_port)
+	if [ ! -d "$tmp/pki-$devices" ]; then
+		"$BIN/callhome-sim" gen-certs --dir "$tmp/pki-$devices" --devices "$devices" \
+			--listen 127.0.0.1:1 >"$tmp/gen-certs.log" 2>&1 || {
+			not_ok "gen-certs" "$(cat "$tmp/gen-certs.log")"
+			exit 1
+		}
+	fi
+	site=$tmp/$name
+	cp -r "$tmp/pki-$devices" "$site"
+	sed -i "s/127.0.0.1:1\"/127.0.0.1:$port\"/" "$site/callhomed.yaml"
+	[ $# = 0 ] || printf '%s\n' "$@" >>"$site/callhomed.yaml"
+}
+
+# start_daemon: callhomed of the present site. Sets daemon (its pid).
+start_daemon()
+{
+	"$BIN/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
+	daemon=$!
+	pids+=("$daemon")
+	until_true 20 grep -q 'event=collector-started' "$site/daemon.log" && return
+	not_ok "callhomed starts" "$(cat "$site/daemon.log")"
+	return 1
+}
+
+# stop_daemon [SIGNAL]: sets status, the exit status of the daemon.
+stop_daemon()
+{
+	kill "-${1:-TERM}" "$daemon" 2>/dev/null
+	wait "$daemon" 2>/dev/null
+	status=$?
+}
+
+# sim OPTION...: devices that call the present site.
+sim()
+{
+	"$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$port" --quiet "$@"
+}
+
+# sim_start OPTION...: the same in the background, until it is stopped. Sets fleet (its pid).
+sim_start()
+{
+	sim "$@" >"$site/sim.log" 2>&1 &
+	fleet=$!
+	pids+=("$fleet")
+}
+
+cli() { "$BIN/callhome" --socket "$site/callhomed.sock" "$@"; }
+
+# events REGEX: how many lines of the events spool match.
+events() { grep -cE -- "$1" "$site/spool/events.ndjson" 2>/dev/null; }
+
+# ended REASON [COUNT]: so many connections ended so.
+ended() { [ "$(events "\"reason\":\"$1\"")" -ge "${2:-1}" ]; }
