@@ -17,8 +17,8 @@ int sim_parse_rate(const char *text, double *value)
 	char whole[24];
 	const char *point = strchr(text, '.');
 	size_t digits = point ? (size_t)(point - text) : strlen(text);
-	uint64_t integer, fraction = 0;
-	double unit = 1;
+	uint64_t integer;
+	double fraction = 0, unit = 1;
 
 	if (digits >= sizeof(whole))
 		return CH_E_SYNTAX;
@@ -27,13 +27,15 @@ int sim_parse_rate(const char *text, double *value)
 	if (ch_parse_uint(whole, 0, 1000000000, &integer) != 0)
 		return CH_E_SYNTAX;
 	if (point) {
-		size_t decimals = strlen(point + 1);
-		if (decimals > DECIMALS || ch_parse_uint(point + 1, 0, UINT64_MAX, &fraction) != 0)
+		size_t decimals = strspn(point + 1, "0123456789");
+		if (decimals == 0 || decimals > DECIMALS || point[1 + decimals] != '\0')
 			return CH_E_SYNTAX;
-		for (size_t i = 0; i < decimals; i++)
-			unit *= 10;
+		for (size_t i = 1; i <= decimals; i++) {
+			unit /= 10;
+			fraction += (point[i] - '0') * unit;
+		}
 	}
-	*value = (double)integer + (double)fraction / unit;
+	*value = (double)integer + fraction;
 	return 0;
 }
 

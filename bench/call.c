@@ -5,6 +5,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #define CLOSE_NS 2000000000ull /* for the last bytes of a closing session to be taken */
@@ -78,12 +80,14 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	call->logged_in = false;
 	call->half_closed = false;
 	call->lingering = false;
+	call->peer_gone = false;
 	call->flight_at = 0;
 	ch_buf_deinit(&call->flight);
 	sim_device_reset(&call->device);
 	if (call->device.impostor) {
 		call->phase = CALL_DONE;
-		if (call->end == SIM_END_STOPPED) {
+		/* not reached, or not ended in time */
+		if (call->end == SIM_END_STOPPED || !fleet->impostors[call->impostor].called) {
 			counters->impostors_left++;
 		} else {
 			counters->impostors_ended++;
@@ -225,6 +229,30 @@ static void start_notifying(struct sim_fleet *fleet, struct call *call, uint64_t
 	arm(fleet, call, call->notify_ns);
 }
 
+/*
+ * The last bytes (an alert, say) must arrive: a close with unread bytes of the collector would send
+ * a RST behind them. So a FIN first, and the close when the collector's comes. A slot cannot do that;
+ * there close_notify is an answer, and the collector has nothing left to say.
+ */
+static void linger(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	if (!call->lingering && !call->device.impostor)
+		arm(fleet, call, now_ns + CLOSE_NS);
+	call->lingering = true;
+	if (sends(call))
+		return;
+	bool open = !call->peer_gone && !call->file.fixed && !call->device.abort;
+	if (!open || (!call->half_closed && shutdown(call->file.index, SHUT_WR) != 0)) {
+		end_call(fleet, call, (enum sim_end)call->device.end);
+		return;
+	}
+	call->half_closed = true;
+	if (!in_flight(call, CALL_OP_READ) && !in_flight(call, CALL_OP_RECV))
+		queued(fleet, call, CALL_OP_RECV,
+		       fleet->ring->ops->recv(fleet->ring, call->file,
+					      user_data(call, CALL_OP_RECV)));
+}
+
 static bool has_session(const struct sim_device *device)
 {
 	return device->state == SIM_WAIT_HELLO || device->state == SIM_OPEN;
@@ -245,11 +273,7 @@ static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns
 	}
 	flush(fleet, call);
 	if (device->state == SIM_CLOSING) {
-		if (!sends(call))
-			end_call(fleet, call, (enum sim_end)device->end);
-		else if (!call->lingering && !device->impostor)
-			arm(fleet, call, now_ns + CLOSE_NS);
-		call->lingering = true;
+		linger(fleet, call, now_ns);
 		return;
 	}
 	if (device->half_close && !sends(call) && !call->half_closed) {
@@ -287,6 +311,21 @@ static int source_of(const struct sim_fleet *fleet, const struct call *call,
 	return host > 0xfffffe ? CH_E_RANGE : 0;
 }
 
+/* RFC 8071 S7: a persistent connection is tested for liveness by the device, here by TCP. */
+static int keep_alive(const struct sim_fleet *fleet, int fd)
+{
+	const int on = 1, idle = (int)(fleet->options.keepalive_ns / 1000000000);
+	const int interval = idle / 4 > 0 ? idle / 4 : 1;
+
+	if (idle == 0)
+		return 0;
+	if (ch_sys.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) != 0 ||
+	    ch_sys.setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) != 0 ||
+	    ch_sys.setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval)) != 0)
+		return -errno;
+	return 0;
+}
+
 static int dial(struct sim_fleet *fleet, struct call *call)
 {
 	const struct ch_address *target = &fleet->options.targets[call->target];
@@ -298,8 +337,13 @@ static int dial(struct sim_fleet *fleet, struct call *call)
 		source.family = 6;
 	if (!err)
 		err = ch_sock_dial(source.family ? &source : NULL, &fd);
-	if (err)
+	if (!err)
+		err = keep_alive(fleet, fd);
+	if (err) {
+		if (fd >= 0)
+			ch_sock_close(fd);
 		return err;
+	}
 	call->file = (struct ch_file){fd, false};
 	fleet->open++;
 	queued(fleet, call, CALL_OP_CONNECT,
@@ -356,17 +400,25 @@ static void on_connect(struct sim_fleet *fleet, struct call *call, int result, u
 	(void)!sim_device_connected(&call->device);
 }
 
+static void peer_gone(struct call *call, int error)
+{
+	call->peer_gone = true;
+	sim_device_gone(&call->device, error);
+}
+
 static void on_read(struct call *call, int result)
 {
 	uint32_t len = 0;
 
-	if (call->device.state != SIM_HANDSHAKE)
+	if (call->device.state != SIM_HANDSHAKE) {
+		call->peer_gone = result <= 0;
 		return;
+	}
 	(void)sim_device_want(&call->device, &len);
 	if (result == (int)len)
 		sim_device_got(&call->device);
 	else
-		sim_device_gone(&call->device, result < 0 ? result : 0);
+		peer_gone(call, result < 0 ? result : 0);
 }
 
 static void on_recv(struct call *call, const struct ch_completion *done)
@@ -374,9 +426,9 @@ static void on_recv(struct call *call, const struct ch_completion *done)
 	if (done->result == -ENOBUFS || done->result == -ECANCELED)
 		return; /* armed again by progress, or ended on purpose */
 	if (done->result < 0)
-		sim_device_gone(&call->device, done->result);
+		peer_gone(call, done->result);
 	else if (done->end)
-		sim_device_gone(&call->device, 0);
+		peer_gone(call, 0);
 	else if (done->buffered)
 		sim_device_data(&call->device, done->payload, done->payload_len);
 }
@@ -385,7 +437,7 @@ static void on_send(struct sim_fleet *fleet, struct call *call, int result)
 {
 	if (result < 0) {
 		call->flight_at = (uint32_t)call->flight.len;
-		sim_device_gone(&call->device, result);
+		peer_gone(call, result);
 		return;
 	}
 	call->flight_at += (uint32_t)result;

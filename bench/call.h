@@ -46,6 +46,7 @@ struct call {
 	bool logged_in;		 /**< latency was recorded */
 	bool notifying;
 	bool half_closed;	 /**< our FIN is sent */
+	bool peer_gone;		 /**< the collector's FIN or RST was seen */
 	bool lingering;		 /**< closing; the timer limits it */
 };
 

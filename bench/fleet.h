@@ -37,6 +37,7 @@ struct sim_fleet_options {
 	uint64_t max_attempts;	      /**< before the next target is tried (RFC 9643: 3) */
 	uint64_t backoff_min_ns, backoff_max_ns;
 	uint64_t auth_timeout_ns;     /**< RFC 8071 S5: time for the collector to log in */
+	uint64_t keepalive_ns;	      /**< TCP keepalive, whole seconds; 0 = off */
 	const struct sim_plan *plans; /**< borrowed; impostors come spread over the ramp */
 	uint32_t plan_count;
 	uint64_t impostor_wait_ns;    /**< how long an impostor waits for its end */

@@ -26,7 +26,7 @@ struct run {
 	struct sim_texts targets, thresholds;
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
 	uint64_t auth_timeout_ns, max_wait_ns, max_attempts, backoff_min_ns, backoff_max_ns;
-	uint64_t impostor_wait_ns;
+	uint64_t impostor_wait_ns, keepalive_ns;
 	double rate, notify_rate;
 	bool json, quiet, no_reconnect;
 };
@@ -66,6 +66,8 @@ static const struct sim_arg args[] = {
 	 3600 * SECOND, "pause after the first failed call; doubles, with jitter"},
 	{"backoff-max", SIM_ARG_DURATION, AT(backoff_max_ns), "TIME", "30s", SECOND / 1000,
 	 86400 * SECOND, "longest pause"},
+	{"keepalive", SIM_ARG_DURATION, AT(keepalive_ns), "TIME", "60s", 0, 32767 * SECOND,
+	 "silence after which TCP asks whether the collector lives; 0 = never"},
 	{"no-reconnect", SIM_ARG_FLAG, AT(no_reconnect), NULL, NULL, 0, 0,
 	 "a device calls once (default: persistent connections)"},
 	{"threads", SIM_ARG_UINT, AT(threads), "N", NULL, 1, SIM_THREADS,
@@ -152,7 +154,8 @@ static int read_choices(const struct run *run, struct sim_fleet_options *options
 	static const char *const tls[3] = {"mix", "1.2", "1.3"};
 	static const uint8_t tls_values[3] = {SIM_TLS_MIX, SIM_TLS_ONLY_1_2, SIM_TLS_ONLY_1_3};
 	static const char *const framing[3] = {"mix", "1.0", "1.1"};
-	static const uint8_t framing_values[3] = {SIM_FRAMING_MIX, SIM_FRAMING_1_0, SIM_FRAMING_1_1};
+	static const uint8_t framing_values[3] = {SIM_FRAMING_MIX, SIM_FRAMING_1_0,
+						  SIM_FRAMING_1_1};
 
 	if (choose(run->tls, tls, tls_values, &options->tls) != 0)
 		return usage("--tls is mix, 1.2 or 1.3, not", run->tls);
@@ -177,6 +180,7 @@ static int read_options(const struct run *run, struct sim_fleet_options *options
 		.backoff_min_ns = run->backoff_min_ns,
 		.backoff_max_ns = run->backoff_max_ns,
 		.auth_timeout_ns = run->auth_timeout_ns,
+		.keepalive_ns = run->keepalive_ns,
 		.plans = plans,
 		.impostor_wait_ns = run->impostor_wait_ns,
 		.seed = run->seed,
@@ -245,9 +249,13 @@ static bool was_interrupted(const struct sim_snapshot *now)
 	return interrupted;
 }
 
+/* Every byte is out, and the collector ended every impostor (or those gave up waiting for it). */
 static bool is_idle(const struct sim_snapshot *now)
 {
-	return now->busy == 0;
+	const struct sim_counters *c = &now->counters;
+
+	return now->busy == 0 &&
+	       (interrupted || c->impostors == c->impostors_ended + c->impostors_left);
 }
 
 static bool is_closed(const struct sim_snapshot *now)
@@ -269,7 +277,7 @@ static int drive(const struct run *run, struct sim_load *load, struct sim_snapsh
 	nap();
 	nap();
 	nap();
-	wait_until(run, load, &live, ch_now_ns() + DRAIN_NS, is_idle);
+	wait_until(run, load, &live, ch_now_ns() + DRAIN_NS + run->impostor_wait_ns, is_idle);
 	sim_load_snapshot(load, final);
 	sim_load_tell(load, SIM_COMMAND_CLOSE);
 	nap();
