@@ -534,6 +534,8 @@ Test(cli_alone, a_daemon_that_is_not_there_is_exit_3)
 	char line[160];
 	char err[512];
 
+	if (access("/run/callhome", F_OK) == 0)
+		cr_skip_test("a packaged callhomed may run on this machine");
 	expect("status", 3, "",
 	       "callhome: cannot reach callhomed at /run/callhome/callhomed.sock (No such file or "
 	       "directory): start it, or name its control socket with --socket PATH or "

@@ -227,7 +227,7 @@ enum MHD_Result ch_control_rpc_start(struct MHD_Connection *connection,
 	err = ch_collector_rpc(collector, device, (const char *)operation.data, operation.len,
 			       timeout_ns, on_reply, new);
 	if (err != 0) {
-		drop(new); /* the callback's share: it will never be called */
+		new->owners = 1; /* the callback will never be called */
 		drop(new);
 		return ch_http_collector_error(connection, err, device);
 	}

@@ -158,7 +158,7 @@ out:
 
 void ch_control_socket_close(struct ch_control_socket *sock)
 {
-	if (sock->bound)
+	if (sock->path != NULL && sock->bound)
 		unlink(sock->path);
 	if (sock->listen_fd >= 0)
 		close(sock->listen_fd);
