@@ -187,6 +187,48 @@ Test(handshake, keys_are_there_only_when_done)
 	ch_handshake_free(client);
 }
 
+static uint64_t explicit_nonce(const uint8_t *record)
+{
+	uint64_t nonce = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		nonce = nonce << 8 | record[5 + i];
+	return nonce;
+}
+
+/* No peer notices a nonce that is used twice; whoever listens does. */
+Test(handshake, the_next_explicit_nonce_is_behind_that_of_our_finished)
+{
+	struct ch_tls_server_options options = only(CH_TLS_1_2);
+	struct ch_credential *device = fx_acme_device(&world, NULL);
+	struct ch_tls_context *server = server_of(options);
+	const size_t finished = 5 + 8 + 16 + 16;
+	struct ch_record_keys client_keys;
+	struct ch_record_keys server_keys;
+	struct fx_pair pair;
+	uint64_t client_nonce;
+	uint64_t server_nonce;
+
+	fx_pair_init(&pair, world.collector, server, device);
+	fx_feed(pair.server, &pair.to_server, &pair.to_client);
+	while (pair.to_client.len > 0)
+		fx_feed(pair.client, &pair.to_client, &pair.to_server);
+	client_nonce = explicit_nonce(pair.to_server.data + pair.to_server.len - finished);
+	while (pair.to_server.len > 0)
+		fx_feed(pair.server, &pair.to_server, &pair.to_client);
+	server_nonce = explicit_nonce(pair.to_client.data + pair.to_client.len - finished);
+	fx_pair_run(&pair);
+	cr_assert_eq(ch_handshake_take_keys(pair.client, &client_keys), 0);
+	cr_assert_eq(ch_handshake_take_keys(pair.server, &server_keys), 0);
+	cr_assert_eq(client_keys.tx.explicit_nonce, client_nonce + 1);
+	cr_assert_eq(server_keys.tx.explicit_nonce, server_nonce + 1);
+	cr_assert_eq(client_keys.tx.sequence, 1);
+	cr_assert_eq(client_keys.rx.sequence, 1);
+	fx_pair_deinit(&pair);
+	ch_tls_context_free(server);
+	ch_credential_free(device);
+}
+
 Test(handshake, tls13_is_preferred)
 {
 	struct ch_tls_context *server =

@@ -214,7 +214,9 @@ Test(record, gathers_parts_into_one_record)
 	}
 }
 
-/** Every event of @pieces' concatenation, as one text "type:data|...". */
+#define LOG 256
+
+/** Appends every event of the input to @log, as "type:data|". */
 static void collect(struct pair *pair, const uint8_t *in, size_t len, char *log)
 {
 	struct ch_record_event event;
@@ -228,8 +230,8 @@ static void collect(struct pair *pair, const uint8_t *in, size_t len, char *log)
 	while ((result = ch_record_open(&pair->b, piece + at, len - at, &used, &event)) ==
 	       CH_RECORD_EVENT) {
 		at += used;
-		sprintf(log + strlen(log), "%u:%.*s|", event.type, (int)event.len,
-			(const char *)event.data);
+		snprintf(log + strlen(log), LOG - strlen(log), "%u:%.*s|", event.type,
+			 (int)event.len, (const char *)event.data);
 	}
 	cr_assert_eq(result, CH_RECORD_MORE);
 	cr_assert_eq(at + used, len);
@@ -250,7 +252,7 @@ static void seal_mix(struct pair *pair)
 static void check_splits(const struct suite *suite)
 {
 	struct pair pair;
-	char log[256];
+	char log[LOG];
 	size_t len;
 
 	pair_init(&pair, suite);
@@ -280,7 +282,7 @@ Test(record, every_split_of_the_input_gives_the_same_events)
 Test(record, single_bytes_give_the_same_events)
 {
 	struct pair pair;
-	char log[256];
+	char log[LOG];
 
 	for (size_t s = 0; s < SUITES; s++) {
 		pair_init(&pair, &suites[s]);
@@ -297,7 +299,7 @@ Test(record, single_bytes_give_the_same_events)
 Test(record, only_the_record_that_straddles_is_copied)
 {
 	struct pair pair;
-	char log[256] = "";
+	char log[LOG] = "";
 
 	pair_init(&pair, &suites[0]);
 	seal_text(&pair, "0123456789");

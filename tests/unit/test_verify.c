@@ -6,7 +6,7 @@
 #include "user/tls/credential.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static const uint16_t versions[] = {CH_TLS_1_2, CH_TLS_1_3};
@@ -55,8 +55,9 @@ static void attempt(uint16_t version, const struct ch_credential *device, struct
 	fx_pair_run(&pair);
 	outcome->status = pair.client_status;
 	outcome->reason = ch_handshake_reason(pair.client);
-	strcpy(outcome->detail, ch_handshake_detail(pair.client));
-	strcpy(outcome->device_detail, ch_handshake_detail(pair.server));
+	snprintf(outcome->detail, sizeof(outcome->detail), "%s", ch_handshake_detail(pair.client));
+	snprintf(outcome->device_detail, sizeof(outcome->device_detail), "%s",
+		 ch_handshake_detail(pair.server));
 	outcome->proven = ch_handshake_proven(pair.client);
 	outcome->device_has_certificate = ch_handshake_client_certificate(pair.server, sha256);
 	outcome->identified = ch_handshake_identity(pair.client) != NULL;

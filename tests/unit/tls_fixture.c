@@ -146,7 +146,7 @@ X509 *fx_cert(const struct fx_cert *fields)
 	X509 *cert = X509_new();
 	X509 *issuer = fields->issuer != NULL ? fields->issuer : cert;
 	EVP_PKEY *signer = fields->issuer_key != NULL ? fields->issuer_key : fields->key;
-	uint64_t number;
+	uint64_t number = 0;
 
 	must(cert != NULL && RAND_bytes((uint8_t *)&number, sizeof(number)) == 1, "certificate");
 	X509_set_version(cert, X509_VERSION_3);

@@ -9,8 +9,9 @@
 #include <string.h>
 
 /*
- * A context per session would cost about 1 kB; keying a shared one anew costs 0.2 us. The key is
- * remembered by value and not by its session, because sessions move and their memory is reused.
+ * A context per session would cost about 1 kB; keying a shared one anew costs 0.1 to 0.3 us
+ * (measured). The key is remembered by value and not by its session, because sessions move and
+ * their memory is reused.
  */
 struct slot {
 	EVP_CIPHER_CTX *ctx;
