@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -29,6 +30,7 @@ static void serve(int ready, uint32_t devices)
 	struct ch_control *control = NULL;
 	char error[256];
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that times out cannot tidy up */
 	if (ch_control_open(fake, path, &control, error) != 0)
 		_exit(1);
 	if (write(ready, "r", 1) != 1)
