@@ -153,6 +153,7 @@ static int open_spool(struct ch_collector *c, struct ch_buf *text)
 		.directory = c->config->spool_directory,
 		.max_bytes = c->config->spool_max_bytes,
 		.file_bytes = c->config->spool_file_bytes,
+		.log = &c->shared.log,
 	};
 	char sentence[256] = "";
 	int err;
