@@ -610,6 +610,22 @@ Test(worker, clean_close_is_told_from_truncation)
 	check_baseline();
 }
 
+Test(worker, login_time_is_that_of_the_login_even_after_the_end)
+{
+	struct ch_device_record up;
+	struct ch_device_record down;
+
+	log_in(&pool[0]);
+	ch_registry_read(shared.registry, 0, &up);
+	usleep(3000);
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV), -ECONNRESET, false);
+	settle();
+	ch_registry_read(shared.registry, 0, &down);
+	cr_assert_eq(down.state, CH_DEVICE_DISCONNECTED);
+	cr_assert_gt(up.login_us, 0);
+	cr_assert_eq(down.login_us, up.login_us);
+}
+
 Test(worker, time_out_of_tcp_says_unreachable)
 {
 	struct device *d = &pool[0];

@@ -43,7 +43,7 @@ static void conn_fill_record(struct ch_worker *w, const struct ch_conn *conn,
 		.session_id = conn->client.hello.session_id,
 		.capabilities = conn->client.hello.capabilities,
 		.since_unix_ns = w->unix_ns,
-		.login_us = (w->now_ns - conn->accepted_ns) / 1000,
+		.login_us = conn->login_us,
 		.cipher = conn->cipher,
 	};
 }
@@ -61,6 +61,7 @@ uint64_t ch_conn_claim(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_device_record record;
 
+	conn->login_us = (w->now_ns - conn->accepted_ns) / 1000;
 	conn_fill_record(w, conn, &record);
 	record.state = CH_DEVICE_CONNECTED;
 	conn->claimed = true;

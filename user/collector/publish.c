@@ -154,7 +154,7 @@ void ch_publish_up(struct ch_worker *w, struct ch_conn *conn)
 	ch_json_str(&json, "cipher", conn->cipher);
 	ch_json_str(&json, "record_layer", "user");
 	ch_json_uint(&json, "session_id", conn->client.hello.session_id);
-	ch_json_uint(&json, "login_us", (w->now_ns - conn->accepted_ns) / 1000);
+	ch_json_uint(&json, "login_us", conn->login_us);
 	line_end(w, &json, CH_SPOOL_EVENTS);
 }
 

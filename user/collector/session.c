@@ -161,7 +161,7 @@ void ch_session_up(struct ch_worker *w, struct ch_conn *conn)
 	ch_count(&w->stats.logins, 1);
 	ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_SESSIONS, 1);
 	pthread_mutex_lock(&w->login_lock);
-	ch_hist_record(&w->login_us, (w->now_ns - conn->accepted_ns) / 1000);
+	ch_hist_record(&w->login_us, conn->login_us);
 	pthread_mutex_unlock(&w->login_lock);
 	ch_publish_up(w, conn);
 	if (before != CH_OWNER_NONE)
