@@ -378,11 +378,24 @@ void call_begin(struct sim_fleet *fleet, struct call *call, uint64_t due_ns, uin
 	call_again(fleet, call, now_ns);
 }
 
+static enum sim_end connect_failure(int error)
+{
+	switch (error) {
+	case -ECONNREFUSED:
+		return SIM_END_REFUSED;
+	case -ECONNRESET:
+		return SIM_END_RESET; /* it came up, and was reset before we heard of it */
+	case -ETIMEDOUT:
+		return SIM_END_CONNECT_TIMEOUT;
+	default:
+		return SIM_END_LOCAL;
+	}
+}
+
 static void on_connect(struct sim_fleet *fleet, struct call *call, int result, uint64_t now_ns)
 {
 	if (result < 0) {
-		end_call(fleet, call, result == -ETIMEDOUT ? SIM_END_CONNECT_TIMEOUT
-							   : SIM_END_REFUSED);
+		end_call(fleet, call, connect_failure(result));
 		return;
 	}
 	call->phase = CALL_CONNECTED;

@@ -48,6 +48,7 @@ struct demo {
 	char program[PATH_BYTES];
 	char spool[PATH_BYTES], log[PATH_BYTES];
 	struct ch_address address;
+	uint64_t nofile;
 	struct sim_pki *pki;
 	struct sim_daemon daemon;
 	struct sim_load load;
@@ -220,7 +221,9 @@ static int start_load(struct demo *demo)
 		.impostor_wait_ns = 30 * SECOND,
 		.seed = 1,
 	};
-	return check(demo, sim_load_start(&demo->load, &options, 1), "the fleet does not start");
+	uint32_t threads = sim_load_threads(demo->args->devices, demo->nofile);
+	return check(demo, sim_load_start(&demo->load, &options, threads),
+		     "the fleet does not start");
 }
 
 /* Sum of the connections that ended, of the collector's own words. */
@@ -314,7 +317,7 @@ static void drain(struct demo *demo)
 	do {
 		nap();
 		look(demo);
-	} while (!is_drained(demo) && ch_now_ns() < deadline_ns);
+	} while (!interrupted && !is_drained(demo) && ch_now_ns() < deadline_ns);
 }
 
 static void stop_daemon(struct demo *demo)
@@ -480,6 +483,7 @@ static int demo_command(void *into)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	demo.args = into;
+	demo.nofile = probe.nofile;
 	if (find_program(&demo) == 0 && find_port(&demo) == 0 && make_dir(&demo) == 0 &&
 	    make_pki(&demo) == 0 && start_daemon(&demo) == 0)
 		run_demo(&demo);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define IMPOSTORS_MAX 100000
+#define SPARE_FILES 256 /* descriptors that are no sessions: calls being set up, impostors */
 
 int sim_load_start(struct sim_load *load, const struct sim_fleet_options *options, uint32_t threads)
 {
@@ -28,6 +29,16 @@ int sim_load_start(struct sim_load *load, const struct sim_fleet_options *option
 		load->count = i + 1;
 	}
 	return 0;
+}
+
+uint32_t sim_load_threads(uint64_t devices, uint64_t nofile)
+{
+	uint64_t slots = nofile > 2 * SPARE_FILES ? nofile - SPARE_FILES : SPARE_FILES;
+	uint64_t needed = (devices + slots - 1) / slots;
+
+	if (needed > SIM_THREADS)
+		return SIM_THREADS;
+	return needed > 0 ? (uint32_t)needed : 1;
 }
 
 void sim_load_tell(struct sim_load *load, enum sim_command command)

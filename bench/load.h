@@ -16,6 +16,8 @@ struct sim_load {
  */
 CH_NODISCARD int sim_load_start(struct sim_load *load, const struct sim_fleet_options *options,
 				uint32_t threads);
+/** Fleets that hold @devices: a fixed table has at most as many slots as the process may open files. */
+uint32_t sim_load_threads(uint64_t devices, uint64_t nofile);
 void sim_load_tell(struct sim_load *load, enum sim_command command);
 /** The sum over all fleets. */
 void sim_load_snapshot(struct sim_load *load, struct sim_snapshot *sum);

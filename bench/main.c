@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "impostor.h"
 
+#include <callhome/callhome.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,6 +55,10 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		help(stdout);
+		return SIM_EXIT_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts(ch_version());
 		return SIM_EXIT_OK;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

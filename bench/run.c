@@ -17,7 +17,6 @@
 #define SECOND 1000000000ull
 #define DRAIN_NS (5 * SECOND) /* for the last bytes and the closing of sessions */
 #define SPOOL_NS (3 * SECOND) /* for the collector to write its last events */
-#define SPARE_FILES 256	      /* descriptors beside the sessions of a thread */
 #define PLANS 64
 #define TICK_NS 50000000
 
@@ -376,18 +375,6 @@ static int judge(const struct run *run, const struct sim_threshold *thresholds,
 	return code;
 }
 
-/* Rings that are needed: a fixed table holds at most as many files as the process may open. */
-static uint32_t threads_for(const struct run *run, const struct ch_probe *probe)
-{
-	uint64_t files = probe->nofile;
-	uint64_t slots = files > 2 * SPARE_FILES ? files - SPARE_FILES : SPARE_FILES;
-	uint64_t needed = (run->devices + slots - 1) / slots;
-
-	if (needed < run->threads)
-		needed = run->threads;
-	return needed < 1 ? 1 : needed > SIM_THREADS ? SIM_THREADS : (uint32_t)needed;
-}
-
 static int start(const struct run *run, const struct sim_fleet_options *options,
 		 struct sim_load *load)
 {
@@ -399,7 +386,10 @@ static int start(const struct run *run, const struct sim_fleet_options *options,
 		fprintf(stderr, "callhome-sim run: %s\n", advice);
 		return SIM_EXIT_REFUSED;
 	}
-	int err = sim_load_start(load, options, threads_for(run, &probe));
+	uint32_t threads = sim_load_threads(run->devices, probe.nofile);
+	if (threads < run->threads)
+		threads = (uint32_t)run->threads;
+	int err = sim_load_start(load, options, threads);
 	if (!err)
 		return 0;
 	fprintf(stderr, "callhome-sim run: cannot start: %s\n", ch_error_text(err));

@@ -75,6 +75,16 @@ Test(sim_load, refuses_unknown_kinds_and_counts)
 	cr_assert_str_eq(error, "more than 2 kinds of impostors");
 }
 
+Test(sim_load, takes_as_many_threads_as_hold_the_devices)
+{
+	cr_assert_eq(sim_load_threads(0, 1024), 1);
+	cr_assert_eq(sim_load_threads(768, 1024), 1);
+	cr_assert_eq(sim_load_threads(769, 1024), 2);
+	cr_assert_eq(sim_load_threads(100000, 20000), 6);
+	cr_assert_eq(sim_load_threads(300, 10), 2);
+	cr_assert_eq(sim_load_threads(UINT32_MAX, 1024), 64);
+}
+
 static struct ch_address address(const char *text)
 {
 	struct ch_address parsed;
