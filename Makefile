@@ -174,6 +174,8 @@ install: all ## into DESTDIR, below PREFIX=/usr/local
 	install $(BUILD)/callhomed $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(BUILD)/libcallhome.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 include/callhome/*.h $(DESTDIR)$(PREFIX)/include/callhome
+	install -d $(DESTDIR)$(PREFIX)/share/doc/callhome
+	install -m 644 README.md LICENSE docs/*.md packaging/* $(DESTDIR)$(PREFIX)/share/doc/callhome
 	for page in $(wildcard docs/man/*.[1-8]); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 

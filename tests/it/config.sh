@@ -20,6 +20,17 @@ refused()
 out=$("$BIN/callhomed" --check -c "$good" 2>&1)
 equals "the sample of the manual is fine" "$?" 0
 matches "and --check says what it found" "$out" ': ok, [0-9]+ devices'
+
+# What the README shows works as it is written.
+block() { awk -v head="$1" '/^```/ { on = 0 } on { print } $0 == head { on = 1; print }' README.md; }
+mkdir "$site/readme"
+cp "$site"/{acme-ca.pem,client.pem,client.key} "$site/readme/"
+block '# callhomed.yaml; paths are relative to this file' >"$site/readme/callhomed.yaml"
+block '# devices.csv' >"$site/readme/devices.csv"
+out=$("$BIN/callhomed" --check -c "$site/readme/callhomed.yaml" 2>&1)
+equals "the configuration of the README is fine" "$out" \
+	"$site/readme/callhomed.yaml: ok, 2 devices, control socket $site/readme/callhomed.sock"
+
 refused "unknown key" 's/^spool:/sppol:/' 'FILE:13:1: unknown key sppol; did you mean "spool"?'
 refused "unknown key inside" 's/max-bytes/mx-bytes/' 'FILE:13:27: unknown key spool.mx-bytes; did you mean "max-bytes"?'
 refused "wrong word" 's/unknown: reject/unknown: maybe/' 'FILE:11:39: devices.unknown: "maybe" is not allowed; write one of: reject, quarantine'
