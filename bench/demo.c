@@ -25,8 +25,8 @@
 #define DRAIN_NS (30 * SECOND)
 #define STOP_NS (60 * SECOND)
 #define STEADY_NS (5 * SECOND)	  /* at least so long after the last arrival */
-#define LOGIN_TIMEOUT_S 5	  /* of the collector: silent impostors end then */
-#define RAMP_RATE_MAX 250.0	  /* logins per second that two busy cores take, both sides */
+#define LOGIN_TIMEOUT_S 8	  /* of the collector: silent impostors end then */
+#define RAMP_RATE_MAX 160.0	  /* logins per second that two shared cores take easily, both sides */
 #define NOTIFICATIONS_MAX 5000.0  /* per second, of the whole fleet */
 #define DEVICE_NOTIFY_RATE 5.0
 #define PATH_BYTES 1024
