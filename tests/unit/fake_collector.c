@@ -273,6 +273,8 @@ static void *run_call(void *arg)
 		status = CH_E_NOT_CONNECTED;
 	} else if (starts(call->operation, "limit")) {
 		status = CH_E_LIMIT;
+	} else if (starts(call->operation, "syntax")) {
+		status = CH_E_SYNTAX;
 	} else if (!starts(call->operation, "empty")) {
 		say(call, "<rpc-reply message-id=\"1\"><ok/><echo>");
 		say(call, call->operation);

@@ -473,6 +473,9 @@ Test(control, rpc_failures_have_their_own_status)
 	expect_error("POST", "/v1/devices/r0/rpc", "<limit/>", 502, "limit",
 		     "the reply of device 'r0' is larger than a limit, or too many requests to it "
 		     "are under way");
+	expect_error("POST", "/v1/devices/r0/rpc", "<syntax/>", 400, "bad-operation",
+		     "the operation holds the end-of-message mark of base:1.0, the only framing "
+		     "that device 'r0' speaks");
 	expect_error("POST", "/v1/devices/r0/rpc", "<full/>", 503, "busy",
 		     "the thread that serves device 'r0' is busy; try again");
 	expect_error("POST", "/v1/devices/r0/rpc", "<empty/>", 502, "empty-reply",

@@ -121,6 +121,11 @@ enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int e
 				     "the reply of device '%s' is larger than a limit, or too many "
 				     "requests to it are under way",
 				     device);
+	case CH_E_SYNTAX:
+		return ch_http_error(connection, MHD_HTTP_BAD_REQUEST, "bad-operation",
+				     "the operation holds the end-of-message mark of base:1.0, the "
+				     "only framing that device '%s' speaks",
+				     device);
 	case CH_E_FULL:
 		return ch_http_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
 				     "the thread that serves device '%s' is busy; try again",
