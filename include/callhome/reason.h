@@ -13,7 +13,7 @@
 	X(SESSION_LIMIT, "session-limit", LOCAL, CONNECTION_REFUSED,                               \
 	  "max-sessions is reached; the connection was reset")                                     \
 	X(HANDSHAKE_LIMIT, "handshake-limit", LOCAL, CONNECTION_REFUSED,                           \
-	  "max-handshakes connections are already logging in; the connection was reset")           \
+	  "too many connections are logging in already; the connection was reset")           \
 	X(SILENT, "silent", PEER, CONNECTION_FAILED,                                               \
 	  "the device sent nothing before the login deadline")                                     \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", PEER, CONNECTION_FAILED,                         \

@@ -251,6 +251,11 @@ static void turn(void)
 	cr_assert(ch_worker_turn(&worker, 0));
 }
 
+static bool turns_wait(void)
+{
+	return worker.begun.count > 0 || worker.waiting.count > 0;
+}
+
 static void pump(struct device *d)
 {
 	int rounds = 0;
@@ -258,7 +263,7 @@ static void pump(struct device *d)
 	do {
 		turn();
 		cr_assert_lt(rounds++, 100);
-	} while (move(d) || worker.turn_head != NULL || ring.ready_count > 0);
+	} while (move(d) || turns_wait() || ring.ready_count > 0);
 }
 
 static struct ch_conn *only_conn(void)
@@ -624,6 +629,87 @@ Test(worker, login_time_is_that_of_the_login_even_after_the_end)
 	cr_assert_eq(down.state, CH_DEVICE_DISCONNECTED);
 	cr_assert_gt(up.login_us, 0);
 	cr_assert_eq(down.login_us, up.login_us);
+}
+
+Test(worker, alert_that_waits_behind_a_reset_still_gives_the_reason)
+{
+	static const uint8_t alert[2] = {2, 48}; /* unknown_ca */
+	struct ch_slice part = {alert, 2};
+	struct device *d = &pool[0];
+
+	device_init(d, CH_TLS_1_3);
+	accept_one();
+	do
+		turn();
+	while (!d->armed && (move(d) || turns_wait() || ring.ready_count > 0));
+	while (only_conn()->state != CH_CONN_HELLO_WAIT || fake_find(&ring, FAKE_SEND) == NULL) {
+		struct fake_op *op = fake_find(&ring, FAKE_SEND);
+
+		if (op != NULL)
+			fake_complete(&ring, op, (int32_t)op->len, false);
+		turn();
+	}
+	/* The device refused us, sent its alert and was gone: our send hears of it first. */
+	fake_complete(&ring, fake_find(&ring, FAKE_SEND), -ECONNRESET, false);
+	turn();
+	cr_assert_eq(only_conn()->state, CH_CONN_HELLO_WAIT);
+	cr_assert_eq(ch_record_seal(&d->record, CH_RECORD_ALERT, &part, 1, &d->out), 0);
+	fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len, true);
+	turn();
+	cr_assert_eq(reason_count(CH_REASON_CLIENT_CERT_REFUSED), 1);
+	cr_assert_eq(reason_count(CH_REASON_RESET), 0);
+}
+
+Test(worker, handshakes_that_began_go_before_new_ones)
+{
+	struct device *d = &pool[0];
+	struct fake_op *op;
+	unsigned flights = 0;
+
+	device_init(d, CH_TLS_1_3);
+	accept_one();
+	do
+		turn();
+	while (!turns_wait() && d->out.len == 0 && move(d));
+	/* The first device's answer and a second device come in the same turn. */
+	while (fake_find(&ring, FAKE_RECV_EXACT)->len == CH_TLS_HEADER) {
+		move(d);
+		turn();
+	}
+	move(d);
+	accept_one();
+	turn();
+	for (unsigned i = 0; i < FAKE_OPS; i++) {
+		op = &ring.ops[i];
+		if (op->kind != FAKE_RECV_EXACT)
+			continue;
+		if (flights++ == 0)
+			cr_assert_eq(ch_user_data_slot(op->user_data), only_conn()->slot,
+				     "the one that began was served first");
+	}
+	cr_assert_eq(flights, 2);
+}
+
+Test(worker, queue_that_would_outlast_the_deadline_is_not_joined)
+{
+	shared.handshakes.limit = 100;
+	shared.sessions.limit = 100;
+	/* At 4 s a login the third in the queue would wait 8 of its 10 s. */
+	worker.login_cost_ns = 4000000000;
+	for (int i = 0; i < 3; i++)
+		accept_one();
+	cr_assert_eq(worker.slab.used, 2);
+	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), 1);
+	cr_assert_eq(shared.handshakes.used, 2);
+}
+
+Test(worker, cost_of_a_login_is_learnt)
+{
+	struct ch_conn *conn = log_in(&pool[0]);
+
+	cr_assert_not_null(conn);
+	cr_assert_gt(worker.login_cost_ns, 10000);
+	cr_assert_lt(worker.login_cost_ns, 1000000000);
 }
 
 Test(worker, time_out_of_tcp_says_unreachable)

@@ -303,7 +303,10 @@ void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_com
 		return;
 	if (c->result < 0) {
 		conn->sent_at = conn->sent.len;
-		ch_conn_gone(w, conn, c->result);
+		conn->queue.len = 0;
+		/* An alert may wait in front of the reset: the receive tells why the peer is gone. */
+		if (!conn->receiving && conn->reading == 0 && !conn->queued)
+			ch_conn_gone(w, conn, c->result);
 		return;
 	}
 	ch_count(&w->stats.sent_bytes, (uint64_t)c->result);

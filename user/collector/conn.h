@@ -52,6 +52,7 @@ struct ch_conn {
 	enum ch_reason reason;
 	const char *cipher; /**< static string */
 	uint64_t accepted_ns;
+	uint64_t cost_ns;  /**< our time for its handshake steps */
 	uint64_t login_us; /**< accept to hello done; 0 before */
 	uint64_t heard_ns; /**< last bytes received */
 	struct ch_buf sent;  /**< in flight; must not move */

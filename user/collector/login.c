@@ -96,7 +96,7 @@ void ch_login_accept(struct ch_worker *w, int fd)
 		refuse(w, fd, CH_REASON_SESSION_LIMIT);
 		return;
 	}
-	if (!ch_cap_take(&w->shared->handshakes)) {
+	if (ch_worker_overloaded(w) || !ch_cap_take(&w->shared->handshakes)) {
 		ch_cap_give(&w->shared->sessions);
 		refuse(w, fd, CH_REASON_HANDSHAKE_LIMIT);
 		return;

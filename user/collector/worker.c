@@ -43,13 +43,41 @@ int ch_worker_post(struct ch_worker *w, const struct ch_mail *mail)
 
 void ch_worker_queue_turn(struct ch_worker *w, struct ch_conn *conn)
 {
+	struct ch_turns *turns = conn->state == CH_CONN_ACCEPTED ? &w->waiting : &w->begun;
+
 	if (conn->queued)
 		return;
 	conn->queued = true;
 	conn->inflight++; /* the queue refers to the slot */
 	conn->next_turn = NULL;
-	*w->turn_tail = conn;
-	w->turn_tail = &conn->next_turn;
+	*turns->tail = conn;
+	turns->tail = &conn->next_turn;
+	turns->count++;
+}
+
+/*
+ * Finish what was begun: if all took turns alike, a storm would stretch every login beyond its
+ * deadline, and nobody would ever get in.
+ */
+static struct ch_conn *next_turn(struct ch_worker *w)
+{
+	struct ch_turns *turns = w->begun.head != NULL ? &w->begun : &w->waiting;
+	struct ch_conn *conn = turns->head;
+
+	if (conn == NULL)
+		return NULL;
+	turns->head = conn->next_turn;
+	if (turns->head == NULL)
+		turns->tail = &turns->head;
+	turns->count--;
+	conn->queued = false;
+	conn->inflight--;
+	return conn;
+}
+
+bool ch_worker_overloaded(const struct ch_worker *w)
+{
+	return w->waiting.count * w->login_cost_ns > w->shared->config->login_timeout_ns / 2;
 }
 
 void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
@@ -66,22 +94,26 @@ void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
 	ch_cap_give(&w->shared->sessions);
 }
 
+static void learn_cost(struct ch_worker *w, uint64_t cost_ns)
+{
+	w->login_cost_ns = w->login_cost_ns == 0 ? cost_ns : (7 * w->login_cost_ns + cost_ns) / 8;
+}
+
 static void run_handshakes(struct ch_worker *w)
 {
-	uint64_t start = ch_now_ns();
+	uint64_t start = w->now_ns;
 	struct ch_conn *conn;
 
-	while (w->turn_head != NULL) {
-		conn = w->turn_head;
-		w->turn_head = conn->next_turn;
-		if (w->turn_head == NULL)
-			w->turn_tail = &w->turn_head;
-		conn->queued = false;
-		conn->inflight--;
+	while ((conn = next_turn(w)) != NULL) {
+		uint64_t began = w->now_ns;
+
 		ch_login_turn(w, conn);
+		w->now_ns = ch_now_ns();
+		conn->cost_ns += w->now_ns - began;
+		if (conn->state == CH_CONN_RECORD_ARM || conn->state == CH_CONN_HELLO_WAIT)
+			learn_cost(w, conn->cost_ns);
 		if (conn->inflight == 0)
 			ch_conn_event(w, conn, CH_EV_QUIET);
-		w->now_ns = ch_now_ns();
 		if (w->now_ns - start >= TURN_BUDGET_NS)
 			break;
 	}
@@ -350,7 +382,7 @@ static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 {
 	uint64_t at = earlier(ch_wheel_next(&w->wheel), ch_publish_due(w));
 
-	if (w->turn_head != NULL)
+	if (w->begun.head != NULL || w->waiting.head != NULL)
 		return 0;
 	for (size_t i = 0; i < w->listener_count; i++) {
 		if (w->listeners[i].retry_ns != 0)
@@ -497,7 +529,8 @@ int ch_worker_init(struct ch_worker *w, struct ch_shared *shared, uint32_t index
 
 	w->shared = shared;
 	w->index = index;
-	w->turn_tail = &w->turn_head;
+	w->begun.tail = &w->begun.head;
+	w->waiting.tail = &w->waiting.head;
 	w->wake_fd = -1;
 	pthread_mutex_init(&w->login_lock, NULL);
 	read_clock(w);

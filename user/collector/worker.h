@@ -72,6 +72,13 @@ struct ch_shared {
 	_Atomic bool aborting;
 };
 
+/** Connections that wait for a turn, first come first served. */
+struct ch_turns {
+	struct ch_conn *head;
+	struct ch_conn **tail;
+	uint32_t count;
+};
+
 struct ch_listener {
 	int fd; /**< -1 = closed */
 	bool accepting;
@@ -97,8 +104,9 @@ struct ch_worker {
 	struct ch_listener *listeners;
 	size_t listener_count;
 
-	struct ch_conn *turn_head; /**< handshake steps that are due */
-	struct ch_conn **turn_tail;
+	struct ch_turns begun;	/**< handshake steps that are due: of handshakes that began */
+	struct ch_turns waiting; /**< and first steps, which come after them */
+	uint64_t login_cost_ns; /**< our time for the steps of one login, a running mean */
 
 	struct ch_trust *trust;
 	struct ch_tls_context *tls;
@@ -141,6 +149,9 @@ bool ch_worker_turn(struct ch_worker *worker, uint64_t most_wait_ns);
 
 /** Sends mail and wakes the worker. Any thread. @return 0 or CH_E_FULL. */
 CH_NODISCARD int ch_worker_post(struct ch_worker *worker, const struct ch_mail *mail);
+
+/** Would a connection that is accepted now wait so long for its turn that it misses its deadline? */
+bool ch_worker_overloaded(const struct ch_worker *worker);
 
 /** Queues a handshake step. */
 void ch_worker_queue_turn(struct ch_worker *worker, struct ch_conn *conn);
