@@ -17,9 +17,9 @@ if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
 fi
 [ $# -gt 0 ] || set -- "demo DEVICES=200 DURATION=5" check
 
-# A mount namespace of our own: whatever happens, no mount is left behind.
+# Namespaces of our own: whatever happens, no mount and no process is left behind.
 if [ "${CLEAN_ROOT_INSIDE:-}" != 1 ]; then
-	CLEAN_ROOT_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
+	CLEAN_ROOT_INSIDE=1 exec unshare --mount --propagation private --pid --fork --kill-child "$0" "$@"
 fi
 
 mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
@@ -30,6 +30,7 @@ if [ -z "$mirror" ]; then
 fi
 
 root=$(mktemp -d "${TMPDIR:-/tmp}/callhome-root.XXXXXX")
+chmod 755 "$root"
 finish()
 {
 	umount -R "$root/proc" 2>/dev/null || :
@@ -54,6 +55,8 @@ done
 mkdir "$root/dev/shm" "$root/dev/pts"
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs tmpfs "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
 
 failed=0
 for command; do

@@ -5,7 +5,7 @@
 
 site cli 2
 start_daemon || exit 1
-sim_start --devices 2 --duration 0 --notify-rate 5 --reply-size 20KiB
+sim_start --devices 2 --notify-rate 5 --reply-size 20KiB
 up() { [ "$(cli devices --state connected --json | wc -l)" = "${1:-2}" ]; }
 if until_true 20 up; then ok "two devices come up"; else not_ok "two devices come up" "$(cat "$site/daemon.log")"; fi
 get='<get-config><source><running/></source></get-config>'

@@ -113,16 +113,18 @@ stop_daemon()
 	status=$?
 }
 
-# sim OPTION...: devices that call the present site.
+# sim OPTION...: devices that call the present site; never for longer than ten minutes.
 sim()
 {
-	"$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$port" --quiet "$@"
+	timeout 600 "$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$port" --quiet "$@"
 }
 
-# sim_start OPTION...: the same in the background, until it is stopped. Sets fleet (its pid).
+# sim_start OPTION...: the same in the background, until it is stopped. Sets fleet (its pid; `exec`, so
+# that it is not the pid of a shell around it).
 sim_start()
 {
-	sim "$@" >"$site/sim.log" 2>&1 &
+	(exec "$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$port" --quiet --duration 10min "$@") \
+		>"$site/sim.log" 2>&1 &
 	fleet=$!
 	pids+=("$fleet")
 }

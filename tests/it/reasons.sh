@@ -30,8 +30,8 @@ unreachable()
 {
 	site lost 1 'limits: {keepalive-idle: 1s, keepalive-interval: 1s, keepalive-count: 1, user-timeout: 1s}'
 	start_daemon || exit 1
-	sim_start --devices 1 --duration 0 --notify-rate 0
-	until_true 20 ended none || until_true 20 events '"event":"device-connected"'
+	sim_start --devices 1 --notify-rate 0
+	until_true 20 events '"event":"device-connected"'
 	"$BIN/own-network" --loopback down
 	claim unreachable
 }
@@ -53,7 +53,7 @@ while read -r kind reason _; do
 	list=$list,$kind
 	kinds[$reason]=$((${kinds[$reason]:-0} + 1))
 done < <("$BIN/callhome-sim" impostors)
-sim_start --devices 2 --duration 0 --impostors "${list#,}" --impostor-wait 60s --rate 20
+sim_start --devices 2 --impostors "${list#,}" --impostor-wait 60s --rate 20
 for reason in "${!kinds[@]}"; do
 	claim "$reason" "${kinds[$reason]}"
 done
@@ -65,26 +65,26 @@ end_site
 
 site sessions 10 'limits: {max-sessions: 2}'
 start_daemon || exit 1
-sim_start --devices 10 --duration 0 --rate 0 --no-reconnect
+sim_start --devices 10 --rate 0 --no-reconnect
 claim session-limit 8
 end_site
 
 site handshakes 2 'limits: {max-handshakes: 1, login-timeout: 10min}'
 start_daemon || exit 1
-sim_start --devices 2 --duration 0 --rate 0 --no-reconnect --impostors silent:4 --impostor-wait 1h
+sim_start --devices 2 --rate 0 --no-reconnect --impostors silent:4 --impostor-wait 1h
 claim handshake-limit
 end_site
 
 site credential 1
 sed -i 's/^\(acme,ACM-00000000,acme-000000\),default,/\1,,/' "$site/devices.csv"
 start_daemon || exit 1
-sim_start --devices 1 --duration 0 --no-reconnect
+sim_start --devices 1 --no-reconnect
 claim no-credential
 end_site
 
 site superseded 1
 start_daemon || exit 1
-sim_start --devices 1 --duration 0 --no-reconnect
+sim_start --devices 1 --no-reconnect
 until_true 20 events '"event":"device-connected"'
 sim --devices 1 --duration 1s --no-reconnect --source 127.9.0.1 >/dev/null 2>&1
 claim superseded
@@ -92,13 +92,13 @@ end_site
 
 site budget 8 'limits: {byte-budget: 1MiB}'
 start_daemon || exit 1
-sim_start --devices 8 --duration 0 --rate 0 --no-reconnect --reply-size 1000KiB
+sim_start --devices 8 --rate 0 --no-reconnect --reply-size 1000KiB
 claim byte-budget
 end_site
 
 site stalled 1 'limits: {max-send-queue: 64KiB}'
 start_daemon || exit 1
-sim_start --devices 0 --duration 0 --impostors reader-stall --impostor-wait 1h
+sim_start --devices 0 --impostors reader-stall --impostor-wait 1h
 until_true 20 events '"event":"device-connected"'
 victim=$(cli devices --state connected --json | field name)
 { echo '<big>' && head -c 900000 /dev/zero | tr '\0' x && echo '</big>'; } >"$tmp/big.xml"
@@ -114,7 +114,7 @@ end_site
 site mute 1 'limits: {rpc-timeout: 1s}'
 sed -i 's/on-connect: \[get-config, subscribe\]/probe-interval: 1s/' "$site/callhomed.yaml"
 start_daemon || exit 1
-sim_start --devices 0 --duration 0 --impostors mute --impostor-wait 1h
+sim_start --devices 0 --impostors mute --impostor-wait 1h
 claim probe-timeout
 end_site
 

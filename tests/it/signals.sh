@@ -7,7 +7,7 @@ up() { [ "$(cli devices --state connected --json 2>/dev/null | wc -l)" = "$1" ];
 
 site graceful 10
 start_daemon || exit 1
-sim_start --devices 10 --duration 0 --no-reconnect --json
+sim_start --devices 10 --no-reconnect --json
 if until_true 20 up 10; then ok "ten devices come up"; else not_ok "ten devices come up"; fi
 stop_daemon TERM
 equals "graceful: exit status" "$status" 0
@@ -23,7 +23,7 @@ equals "graceful: no torn line in the spool" "$whole" "$received"
 # A device that does not answer close-session holds a graceful end up, a second signal does not wait.
 site abrupt 1 'limits: {shutdown-timeout: 1h}'
 start_daemon || exit 1
-sim_start --devices 0 --duration 0 --impostors mute:1 --impostor-wait 1h --no-reconnect
+sim_start --devices 0 --impostors mute:1 --impostor-wait 1h --no-reconnect
 if until_true 20 up 1; then ok "a mute device comes up"; else not_ok "a mute device comes up" "$(cat "$site/sim.log")"; fi
 kill -TERM "$daemon"
 if until_true 20 grep -q 'event=collector-stopping' "$site/daemon.log"; then ok "first signal: stopping"; else not_ok "first signal: stopping"; fi
