@@ -426,6 +426,8 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 	if (w->stopping)
 		stop_pace(w);
 	ch_publish_flush(w, false);
+	ch_count(&w->stats.ring_enters, w->ring->counters.enters - w->seen_enters);
+	w->seen_enters = w->ring->counters.enters;
 	if (w->ring->counters.cq_overflows != w->seen_overflows) {
 		ch_count(&w->stats.cq_overflows,
 			 w->ring->counters.cq_overflows - w->seen_overflows);

@@ -99,6 +99,7 @@ struct ch_worker {
 	uint64_t unix_ns;
 	bool clock_fresh; /**< the clock was read since the ring slept */
 	uint64_t seen_overflows; /**< of the ring's counter */
+	uint64_t seen_enters; /**< of the ring's counter, likewise */
 	uint64_t shed_ns;	 /**< turn in which memory was last shed */
 
 	struct ch_listener *listeners;

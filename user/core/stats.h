@@ -35,6 +35,7 @@
 	X(short_sends, COUNTER, "sends that were short and went on")                               \
 	X(stale_completions, COUNTER, "completions of a connection that is gone")                  \
 	X(cq_overflows, COUNTER, "completion queue overflows")                                     \
+	X(ring_enters, COUNTER, "io_uring_enter system calls")                                     \
 	X(table_full, COUNTER, "connections refused because the slot table was full")              \
 	X(superseded, COUNTER, "sessions replaced by a newer one of the same device")              \
 	X(budget_hits, COUNTER, "times the byte budget was spent")

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# make bench: every claim of docs/performance.md against its reference, in one run.
+BENCH_PACKAGES := gnuplot-nox libnetconf2-dev libssh-dev libyang2-dev python3
+BENCH_OUT ?= $(BUILD)/bench
+
+$(BUILD)/bench/bare: $(call objs,bench/perf/bare.c)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(call link,-lssl -lcrypto)
+
+$(BUILD)/bench/ncollector: $(call objs,bench/perf/ncollector.c)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(call link,-lnetconf2 -lyang -lssl -lcrypto)
+
+$(BUILD)/bench/framing: $(call objs,bench/perf/framing.c) $(LIB_proto) $(LIB_core)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(call link,)
+
+$(BUILD)/bench/handshake: $(call objs,bench/perf/handshake.c) $(LIB_tls) $(LIB_proto) $(LIB_core)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(call link,-lssl -lcrypto)
+
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,bare ncollector framing handshake)
+bench-programs: $(BENCH_PROGRAMS)
+	@:
+
+bench: ## measure, against the references, in about ten minutes; JSON lines, then a table
+	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES) $(BENCH_PACKAGES))
+	@$(MAKE) $(jobs) all bench-programs >&2
+	@python3 bench/perf/run.py --build $(BUILD) --out $(BENCH_OUT)
+.PHONY: bench bench-programs
