@@ -3,6 +3,7 @@
 /* sources: tests/unit/tls_fixture.c */
 /* Handshakes between our two roles: what is negotiated, how they fail, and by what name. */
 #include "tls_fixture.h"
+#include "user/tls/context.h"
 #include "user/tls/credential.h"
 
 #include <criterion/criterion.h>
@@ -280,7 +281,7 @@ Test(handshake, the_client_hello_offers_ecdhe_aead_suites_and_no_resumption)
 		0x13, 0x01, 0x13, 0x02, 0x13, 0x03, 0xc0, 0x2b, 0xc0, 0x2f,
 		0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8, 0x00, 0xff,
 	};
-	static const uint8_t groups[] = {0, 6, 0x00, 0x1d, 0x00, 0x17, 0x00, 0x18};
+	static const uint8_t groups[] = {0, 8, 0x00, 0x1d, 0x00, 0x17, 0x00, 0x18, 0x00, 0x19};
 	static const uint8_t protocols[] = {4, 3, 4, 3, 3};
 	struct ch_handshake *client;
 	struct ch_buf hello = {0};
@@ -301,6 +302,58 @@ Test(handshake, the_client_hello_offers_ecdhe_aead_suites_and_no_resumption)
 	cr_assert_null(extension(&hello, 41, &len)); /* pre-shared key */
 	ch_handshake_free(client);
 	ch_buf_deinit(&hello);
+}
+
+/*
+ * Under TLS 1.2 the groups of the ClientHello bind the certificates of both sides, too (RFC 8422
+ * section 5.1): a curve that is not offered shuts its owners out.
+ */
+Test(handshake, keys_on_p521_log_in_over_both_versions)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-521");
+	const struct fx_cert fields = {.serial = "SN1", .cn = "SN1", .key = key};
+	struct ch_credential *device = fx_acme_device(&world, &fields);
+	struct ch_credential *collector = fx_borg_device(&world, &fields);
+
+	world.inventory.match.credential = collector;
+	for (size_t i = 0; i < 2; i++) {
+		struct ch_tls_context *server = server_of(only(versions[i]));
+		struct fx_pair pair;
+
+		fx_pair_init(&pair, world.collector, server, device);
+		fx_pair_run(&pair);
+		cr_assert_eq(pair.client_status, CH_HANDSHAKE_DONE, "%s",
+			     ch_handshake_detail(pair.client));
+		cr_assert_eq(pair.server_status, CH_HANDSHAKE_DONE, "%s",
+			     ch_handshake_detail(pair.server));
+		fx_pair_deinit(&pair);
+		ch_tls_context_free(server);
+	}
+	ch_credential_free(collector);
+	ch_credential_free(device);
+	EVP_PKEY_free(key);
+}
+
+Test(handshake, every_offered_group_is_shown_by_its_name)
+{
+	static const char *const groups[] = {"X25519", "P-256", "P-384", "P-521"};
+	struct ch_credential *device = fx_acme_device(&world, NULL);
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		struct ch_tls_context *server = server_of(only(CH_TLS_1_3));
+		struct ch_handshake_info info;
+		struct fx_pair pair;
+
+		cr_assert_eq(SSL_CTX_set1_groups_list(server->ssl, groups[i]), 1);
+		fx_pair_init(&pair, world.collector, server, device);
+		fx_pair_run(&pair);
+		cr_assert_eq(pair.client_status, CH_HANDSHAKE_DONE);
+		ch_handshake_info(pair.client, &info);
+		cr_assert_str_eq(info.group, groups[i]);
+		fx_pair_deinit(&pair);
+		ch_tls_context_free(server);
+	}
+	ch_credential_free(device);
 }
 
 /* ---- refusals ---- */

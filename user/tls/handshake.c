@@ -329,6 +329,8 @@ static const char *group_name(SSL *ssl)
 		return "P-256";
 	case NID_secp384r1:
 		return "P-384";
+	case NID_secp521r1:
+		return "P-521";
 	default:
 		return "";
 	}
