@@ -450,6 +450,25 @@ Test(handshake, a_tls12_device_that_refuses_our_certificate_is_named_so)
 	ch_credential_free(device);
 }
 
+/* RFC 5246 section 7.4.6: this is the alert of a server that got no certificate it can use. */
+Test(handshake, a_tls12_device_that_cannot_use_our_kind_of_certificate_is_named_so)
+{
+	struct ch_credential *device = fx_acme_device(&world, NULL);
+	struct ch_tls_context *server = server_of(only(CH_TLS_1_2));
+	struct fx_pair pair;
+
+	cr_assert_eq(SSL_CTX_set1_client_sigalgs_list(server->ssl, "RSA+SHA256"), 1);
+	fx_pair_init(&pair, world.collector, server, device);
+	fx_pair_run(&pair);
+	cr_assert_eq(pair.client_status, CH_HANDSHAKE_FAILED);
+	cr_assert_str_eq(ch_reason_name(ch_handshake_reason(pair.client)),
+			 "client-certificate-refused");
+	cr_assert_str_eq(ch_handshake_detail(pair.client), "alert handshake_failure");
+	fx_pair_deinit(&pair);
+	ch_tls_context_free(server);
+	ch_credential_free(device);
+}
+
 /* TLS 1.3: we are done before the device judged us; its alert is the first record. */
 Test(handshake, a_tls13_device_that_refuses_our_certificate_says_so_in_the_first_record)
 {

@@ -41,11 +41,15 @@ static const char *alert_name(int code)
 	return code >= 0 && code < 256 && names[code] != NULL ? names[code] : "unknown";
 }
 
+/*
+ * In answer to our certificate. handshake_failure is what a TLS 1.2 server says that got none it can
+ * use (RFC 5246 section 7.4.6): there is nothing else left to fail on.
+ */
 static bool refuses_certificate(int alert)
 {
 	return (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
 	       alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_ACCESS_DENIED ||
-	       alert == SSL_AD_CERTIFICATE_REQUIRED;
+	       alert == SSL_AD_CERTIFICATE_REQUIRED || alert == SSL_AD_HANDSHAKE_FAILURE;
 }
 
 /* Our ClientHello is out and no ServerHello was accepted. */
