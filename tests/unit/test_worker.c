@@ -660,6 +660,21 @@ Test(worker, alert_that_waits_behind_a_reset_still_gives_the_reason)
 	cr_assert_eq(reason_count(CH_REASON_RESET), 0);
 }
 
+/* A device may send its hello as 0.5-RTT data: the session is up before it has judged us. */
+Test(worker, certificate_that_is_refused_behind_an_early_hello_gives_the_reason)
+{
+	static const uint8_t alert[2] = {2, 48}; /* unknown_ca */
+	struct ch_slice part = {alert, 2};
+	struct device *d = &pool[0];
+
+	log_in(d);
+	cr_assert_eq(ch_record_seal(&d->record, CH_RECORD_ALERT, &part, 1, &d->out), 0);
+	pump(d);
+	cr_assert_eq(reason_count(CH_REASON_CLIENT_CERT_REFUSED), 1);
+	cr_assert_eq(reason_count(CH_REASON_TLS_ALERT), 0);
+	cr_assert_eq(device_state(), CH_DEVICE_DISCONNECTED);
+}
+
 Test(worker, handshakes_that_began_go_before_new_ones)
 {
 	struct device *d = &pool[0];

@@ -163,8 +163,10 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 	enum ch_event_kind kind = ch_reason_event(conn->reason);
 	struct ch_json json;
 
-	/* A session that never was up cannot disconnect. */
-	if (kind == CH_EVENT_DISCONNECTED && !conn->claimed)
+	/* A session that was up disconnects, and one that never was cannot. */
+	if (conn->claimed)
+		kind = CH_EVENT_DISCONNECTED;
+	else if (kind == CH_EVENT_DISCONNECTED)
 		kind = CH_EVENT_CONNECTION_FAILED;
 	ch_count(&w->stats.reasons[conn->reason], 1);
 	log_conn(w, CH_LOG_INFO, kind, conn, detail);

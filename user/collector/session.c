@@ -230,8 +230,12 @@ static void on_alert(struct ch_worker *w, struct ch_conn *conn, const uint8_t *d
 	case CH_ALERT_WARNING:
 		break;
 	case CH_ALERT_FATAL:
-		/* TLS 1.3: our handshake was finished before the device judged our certificate. */
-		if (conn->state == CH_CONN_HELLO_WAIT && ch_alert_refuses_certificate(code))
+		/*
+		 * TLS 1.3: our handshake was finished before the device judged our certificate;
+		 * with its hello in 0.5-RTT data the session is even up.
+		 */
+		if ((conn->state == CH_CONN_HELLO_WAIT || conn->version == CH_TLS_1_3) &&
+		    ch_alert_refuses_certificate(code))
 			reason = CH_REASON_CLIENT_CERT_REFUSED;
 		ch_conn_end(w, conn, CH_EV_PEER_CLOSE, reason, ch_alert_name(code));
 		break;
