@@ -35,8 +35,8 @@ for stack in openssl gnutls; do
 			add $stack-$v-collector-key-$key $stack version=$v n=1 credential=$key -- --tls $tls
 		done
 		# Who is refused, by whom.
-		add $stack-$v-distrusts-the-collector $stack check=refused ends=client-certificate-refused ca=stranger -- --tls $tls
-		add $stack-$v-asks-for-no-certificate $stack check=refused ends=no-client-certificate-request -- --tls $tls --no-client-cert
+		add $stack-$v-distrusts-the-collector $stack check=refused ends=client-certificate-refused event=auth-failed ca=stranger -- --tls $tls
+		add $stack-$v-asks-for-no-certificate $stack check=refused ends=no-client-certificate-request event=auth-failed -- --tls $tls --no-client-cert
 		[ $stack-$v = openssl-1.2 ] || add $stack-$v-fatal-alert $stack version=$v check=attack n=1 ends=alert-from-device -- --tls $tls --attack fatal-alert --close fin
 		add $stack-$v-bad-mac $stack version=$v check=attack n=1 ends=bad-record want=collector+failed:,mac -- --tls $tls --attack bad-mac --close none
 	done
@@ -53,7 +53,7 @@ add gnutls-1.3-user-canceled gnutls version=1.3 n=3 want=collector+close_notify 
 add openssl-1.3-half-rtt openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13 --half-rtt
 add openssl-1.3-half-rtt-base-1.0 openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13 --half-rtt --base 10
 add openssl-1.3-half-rtt-dribbled openssl version=1.3 n=3 want=half-rtt+sent -- --tls 13 --half-rtt --dribble 1
-add openssl-1.3-half-rtt-distrusts-the-collector openssl check=refused ends=client-certificate-refused ca=stranger -- --tls 13 --half-rtt
+add openssl-1.3-half-rtt-distrusts-the-collector openssl check=refused ends=client-certificate-refused event=device-disconnected ca=stranger -- --tls 13 --half-rtt
 add openssl-1.3-key-update-asked-often openssl version=1.3 n=40 -- --tls 13 --key-update 1 --key-update-asks
 
 # Suites and groups, in each library's words.

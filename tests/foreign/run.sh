@@ -33,6 +33,7 @@ trap cleanup EXIT
 #   ends=   reason of the table; of a session that lives through an attack: killed
 #   key=    of the device (see pki.sh); credential= of the collector
 #   n=      notifications
+#   event=  under which a refusal is published
 #   want=   words that the device's log must have, separated by commas
 names=() programs=() settings=() arguments=()
 add()
@@ -119,6 +120,8 @@ check_end()
 	until_true 20 ended || fail "no end: $(events | tail -n 1) $(tail -n 1 "$log")"
 	got=$(ended | field reason)
 	[ "$got" = "$ends" ] || fail "reason $got, not $ends: $(ended | field detail); $(tail -n 1 "$log")"
+	got=$(events | grep -cE '"event":"device-(dis)?connected"')
+	[ "$got" = 2 ] || fail "$got events device-connected and device-disconnected, not 2"
 	until_true 10 gone || fail "the device hangs: $(tail -n 1 "$log")"
 	for word in ${want//,/ }; do
 		said "${word//+/ }" || fail "the device did not say '${word//+/ }': $(tail -n 2 "$log" | tr '\n' ' ')"
@@ -161,6 +164,8 @@ test_refused()
 	until_true 10 found || fail "no event: $(tail -n 1 "$log")"
 	got=$(found | field reason)
 	[ "$got" = "$ends" ] || fail "reason $got, not $ends: $(found | field detail); $(tail -n 1 "$log")"
+	got=$(found | field event)
+	[ -z "$event" ] || [ "$got" = "$event" ] || fail "event $got, not $event"
 	for got in ${want//,/ }; do
 		said "${got//+/ }" || fail "the device did not say '${got//+/ }': $(tail -n 2 "$log" | tr '\n' ' ')"
 	done
@@ -170,7 +175,7 @@ test_refused()
 run_one()
 {
 	local name=${names[$1]} program=${programs[$1]} device_options=${arguments[$1]} setting
-	local check=session ends=closed-by-device n=0 want='' version='' environment='' ca=operator
+	local check=session ends=closed-by-device n=0 want='' version='' environment='' ca=operator event=''
 	local log key credential
 	for setting in ${settings[$1]}; do
 		local "$setting"
