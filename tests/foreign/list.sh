@@ -87,6 +87,12 @@ for v in 1.2 1.3; do
 	add openssl-$v-wants-rsa-from-p256 openssl check=refused ends=client-certificate-refused -- --tls ${v/./} --sigalgs RSA+SHA256:RSA-PSS+SHA256
 done
 
+# Their plaintext is the corpus of tests/unit/test_foreign.c: see README.md.
+add corpus-openssl-junos openssl n=3 ends=killed -- --base 10 --style junos
+add corpus-openssl-plain openssl n=3 ends=killed -- --tls 13 --half-rtt
+add corpus-gnutls-prefix-chunks gnutls n=3 ends=killed -- --style prefix --chunk 7 --piece 13
+add corpus-libnetconf2 libnetconf2 n=3 ends=killed
+
 # TLS 1.2: a renegotiation is declined by a warning, and goes on with no harm (RFC 5246 7.4.1.1).
 add gnutls-1.2-hello-request gnutls version=1.2 check=attack n=2 ends=killed want=warning+No+renegotiation -- --tls 12 --attack hello-request --close none
 add gnutls-1.2-warning gnutls version=1.2 check=attack n=2 ends=killed -- --tls 12 --attack warning --close none

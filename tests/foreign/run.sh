@@ -80,7 +80,7 @@ start_device()
 	local options=(--connect "127.0.0.1:$listen" --cert "$tmp/pki/$name.pem" --key "$tmp/pki/$name.key"
 		--ca "$tmp/pki/$ca.pem")
 	[ "$program" = python ] || [ "$n" = 0 ] || options+=(--notifications "$n")
-	[ -z "${RECORD:-}" ] || options+=(--record "$RECORD/$name.wire")
+	[ -z "${RECORD:-}" ] || options+=(--record "$RECORD/${name#corpus-}.wire")
 	log=$tmp/$name.log
 	# shellcheck disable=SC2086
 	env ${environment:+"$environment"} "$DEVICES/dev_$program" "${options[@]}" $device_options >"$log" 2>&1 &
