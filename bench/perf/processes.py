@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -100,13 +101,13 @@ class Collector:
 class Bench:
     """Where the programs are, where files go, and the PKI that all collectors share."""
 
-    PORT = 24335
-
     def __init__(self, build, out, devices):
         self.build = os.path.abspath(build)
         self.out = os.path.abspath(out)
         self.pki = os.path.join(self.out, "pki")
-        self.target = f"127.0.0.1:{self.PORT}"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.target = f"127.0.0.1:{self.port}"
         os.makedirs(self.out, exist_ok=True)
         subprocess.run([self.program("callhome-sim"), "gen-certs", "--dir", self.pki, "--devices",
                         str(devices), "--listen", self.target], check=True,
@@ -137,8 +138,9 @@ class Bench:
                                 capture_output=True, check=False, text=True)
         return json.loads(result.stdout) if result.returncode == 0 else None
 
-    def callhomed(self, on_connect="get-config", limits=""):
-        config = self._configure(on_connect, limits)
+    def callhomed(self, on_connect="get-config"):
+        # A busy machine may take its time: nobody is turned away for it.
+        config = self._configure(on_connect, ", login-timeout: 10min, max-handshakes: 16384")
         # A spool that grows from run to run would be rotated in some of them only.
         subprocess.run(["rm", "-rf", os.path.join(self.pki, "spool")], check=True)
         return Collector([self.program("callhomed"), "-c", config], self.log("callhomed"),
@@ -146,17 +148,17 @@ class Bench:
 
     def bare(self, *more):
         return Collector([self.program("bench/bare"), "--pki", self.pki, "--port",
-                          str(self.PORT), *more], self.log("bare"))
+                          str(self.port), *more], self.log("bare"))
 
     def libnetconf2(self, threads, schemas):
         return Collector([self.program("bench/ncollector"), "--pki", self.pki, "--port",
-                          str(self.PORT), "--schemas", schemas, "--threads", str(threads)],
+                          str(self.port), "--schemas", schemas, "--threads", str(threads)],
                          self.log("ncollector"))
 
     def fleet(self, devices, rate, *more):
         return Fleet([self.program("callhome-sim"), "run", "--pki", self.pki, "--target",
                       self.target, "--tls", "1.3", "--reply-size", "1KiB", "--duration", "0",
-                      "--auth-timeout", "60s", "--no-reconnect", "--json",
+                      "--auth-timeout", "10min", "--no-reconnect", "--json",
                       "--devices", str(devices), "--rate", str(rate), *more], devices)
 
 
