@@ -130,9 +130,12 @@ it-programs: all $(IT_HELPERS)
 test-programs tsan-programs replay-programs fuzz-programs it-programs:
 	@:
 
+# What brings its own programs and targets.
+include $(wildcard bench/*/*.mk tests/*/*.mk)
+
 # ---------------------------------------------------------------- what people call
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(filter-out %.d,$(MAKEFILE_LIST)) | expand -t 16
 	@echo 'Variables: BUILD=$(BUILD) CC=$(CC) DEVICES=$(DEVICES) DURATION=$(DURATION)' \
 		'FUZZ_SECONDS=$(FUZZ_SECONDS) PREFIX=$(PREFIX) V=1 CI=true (warnings are errors)'
 

@@ -48,7 +48,6 @@ list=
 while read -r kind reason _; do
 	case $kind in
 	KIND | reader-stall | mute) continue ;;
-	refuses-client) kind=$kind:12 ;; # TCP may lose the alert: a reset can overtake it
 	esac
 	list=$list,$kind
 	kinds[$reason]=$((${kinds[$reason]:-0} + 1))
