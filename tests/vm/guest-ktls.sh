@@ -55,12 +55,12 @@ fi
 # ---------------------------------------------------------------- the fleet: both ends are ours
 # Its own certificates: fewer of the RSA signatures that an emulated processor takes so long for.
 "$BIN/callhome-sim" gen-certs --dir "$tmp/pki-48" --devices 48 --spares 4 --listen 127.0.0.1:1 >"$tmp/gen-certs.log"
-site ktls 48 "${policy[@]}"
+site ktls 48 'limits: {login-timeout: 5min}' "${policy[@]}"
 start_daemon || exit 1
 sim_start --devices $fleet_size --rate 6 --notify-rate 2 --reply-size 100KiB --duration 0 --no-reconnect --json "${choice[@]}"
 connected() { cli devices --state connected --json 2>/dev/null; }
 up() { [ "$(connected | grep -c .)" = "$1" ]; }
-if eventually 60 up $fleet_size; then ok "the fleet comes up"; else
+if eventually 90 up $fleet_size; then ok "the fleet comes up"; else
 	not_ok "the fleet comes up" "$(cat "$site/sim.log" "$site/daemon.log")"
 	exit 1
 fi
@@ -117,21 +117,21 @@ call()
 		--notifications $notifications --size 20000 "$@" >"$log" 2>&1 &
 	pid=$!
 	if [ $reason = truncated ]; then
-		eventually 10 said port
+		eventually 30 said port
 		kill -USR1 "$pid"
 		kill -CONT "$daemon"
 	else
-		eventually 30 spooled $notifications || not_ok "$name: notifications" "$(cat "$log"; of_device events)"
-		kill -USR1 "$pid"
+		eventually 90 spooled $notifications || not_ok "$name: notifications" "$(cat "$log"; of_device events)"
+		kill -USR1 "$pid" 2>/dev/null
 	fi
-	eventually 30 ended_event || not_ok "$name: it ends" "$(cat "$log"; of_device events)"
+	eventually 90 ended_event || not_ok "$name: it ends" "$(cat "$log"; of_device events)"
 	event=$(connected_event)
 	equals "$name" "$(field record_layer <<<"$event") $(field tls_version <<<"$event") $(field cipher <<<"$event") $(ended_event | field reason)" \
 		"$LAYER TLSv$version $cipher $reason"
 	if [[ " $* " == *' --half-rtt '* ]]; then equals "$name: before the Finished" "$(grep '^half-rtt' "$log")" "half-rtt sent"; fi
-	[ $reason = truncated ] || eventually 10 said 'collector close_notify' || not_ok "$name: closed by protocol" "$(cat "$log")"
-	eventually 10 gone || not_ok "$name: the device sees the end" "$(cat "$log")"
-	kill -KILL "$pid" 2>/dev/null
+	[ $reason = truncated ] || eventually 30 said 'collector close_notify' || not_ok "$name: closed by protocol" "$(cat "$log")"
+	eventually 30 gone || not_ok "$name: the device sees the end" "$(cat "$log")"
+	{ kill -KILL "$pid" && wait "$pid"; } 2>/dev/null
 }
 
 # shape NAME VERSION CIPHER [OPTION...]: the next device calls with its first data in that shape, while up
@@ -193,7 +193,7 @@ equals "nothing was refused by a key" "$(tls_stat TlsDecryptError)" 0
 hex=$(printf '%04X' "$port")
 waiting() { awk -v p=":$hex" '$2 ~ p && $4 == "08"' /proc/net/tcp; }
 none_waits() { [ -z "$(waiting)" ]; }
-if eventually 5 none_waits; then ok "every socket that ended is closed"; else not_ok "every socket that ended is closed" "$(waiting)"; fi
+if eventually 10 none_waits; then ok "every socket that ended is closed"; else not_ok "every socket that ended is closed" "$(waiting)"; fi
 
 # ---------------------------------------------------------------- the end
 kill -TERM "$fleet"
@@ -208,11 +208,11 @@ if [ ${#choice[@]} -gt 0 ]; then
 fi
 sent=$(field notifications_sent <<<"$result")
 all_spooled() { [ "$(wc -l <"$site/spool/notifications.ndjson")" = $((sent + notifications * (count - 6))) ]; }
-if [ "${sent:-0}" -gt $fleet_size ] && eventually 10 all_spooled; then ok "every notification is in the spool"; else
+if [ "${sent:-0}" -gt $fleet_size ] && eventually 30 all_spooled; then ok "every notification is in the spool"; else
 	not_ok "every notification is in the spool" "$sent and $notifications from each of $((count - truncated)); $(wc -l <"$site/spool/notifications.ndjson") spooled"
 fi
 none_left() { [ "$(tls_stat TlsCurrTxSw) $(tls_stat TlsCurrRxSw)" = "0 0" ]; }
-if eventually 10 none_left; then ok "no key is left in the kernel"; else not_ok "no key is left in the kernel" "$(cat /proc/net/tls_stat)"; fi
+if eventually 30 none_left; then ok "no key is left in the kernel"; else not_ok "no key is left in the kernel" "$(cat /proc/net/tls_stat)"; fi
 stop_daemon
 equals "the daemon ends well" "$status" 0
 finish

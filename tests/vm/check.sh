@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# check.sh [KERNEL]: what `make check` runs of this folder, in the words of an integration test ("ok NAME",
+# "ok NAME # SKIP why", "not ok NAME", and "done" at the end): the demo and every session's record layer on
+# that kernel (6.1), and the same sessions here with the record layer in user space.
+set -u
+cd "$(dirname "$0")/../.." || exit
+kernel=${1:-6.1}
+build=${BUILD:-build}
+bin=${BIN:-$build}
+export BUILD=$build BIN=$bin
+out=$(mktemp "${TMPDIR:-/tmp}/callhome-vm.XXXXXX")
+trap 'rm -f "$out"' EXIT
+
+# shows NAME COMMAND...: runs it, and puts its name before each of its claims
+shows()
+{
+	local name=$1 code
+	shift
+	"$@" >"$out" 2>&1
+	code=$?
+	if [ $code = 77 ]; then
+		echo "ok $name # SKIP $(tail -n 1 "$out")"
+		return
+	fi
+	sed -e '/^done$/d' -e "s/^ok /ok $name: /" -e "s/^not ok /not ok $name: /" "$out"
+	if ! grep -q '^done$' "$out" || { [ $code != 0 ] && ! grep -q '^not ok ' "$out"; }; then
+		echo "not ok $name: ran to its end (status $code)"
+	fi
+}
+
+layer=user
+! "$bin/callhomed" --help-config | grep -q record-layer || layer=kernel
+shows "kernel $kernel, demo" tests/vm/run.sh "$kernel" tests/vm/guest-demo.sh
+shows "kernel $kernel, record layer $layer" tests/vm/run.sh "$kernel" LAYER=$layer tests/vm/guest-ktls.sh
+shows "here, record layer user" env BIN="$(realpath "$bin")" LAYER=user tests/vm/guest-ktls.sh
+# Where this machine has TLS in its kernel, natively too.
+if [ $layer = kernel ] && "$bin/callhomed" --version | grep -q 'TLS in the kernel: yes'; then
+	shows "here, record layer kernel" env BIN="$(realpath "$bin")" LAYER=kernel tests/vm/guest-ktls.sh
+fi
+echo "done"
