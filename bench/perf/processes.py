@@ -158,7 +158,7 @@ class Bench:
     def fleet(self, devices, rate, *more):
         return Fleet([self.program("callhome-sim"), "run", "--pki", self.pki, "--target",
                       self.target, "--tls", "1.3", "--reply-size", "1KiB", "--duration", "0",
-                      "--auth-timeout", "10min", "--no-reconnect", "--json",
+                      "--auth-timeout", "10min", "--max-wait", "60s", "--no-reconnect", "--json",
                       "--devices", str(devices), "--rate", str(rate), *more], devices)
 
 
