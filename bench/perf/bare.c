@@ -6,6 +6,8 @@
  * the CAs is welcome: there is no inventory, no deadline, no limit, no log, and no defence.
  * --subscribe goes on to RFC 5277 notifications and writes them, one per line, to --spool.
  */
+#include "user/core/option.h"
+
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -252,14 +254,14 @@ static uint16_t read_options(int argc, char **argv)
 		{"pki", required_argument, NULL, 'd'},	 {"port", required_argument, NULL, 'p'},
 		{"spool", required_argument, NULL, 's'}, {"counter", required_argument, NULL, 'c'},
 		{"subscribe", no_argument, NULL, 'n'},	 {NULL, 0, NULL, 0}};
-	unsigned long port = 0;
+	uint64_t port = 0;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'd' && chdir(optarg) != 0)
 			err(2, "%s", optarg);
-		else if (option == 'p')
-			port = strtoul(optarg, NULL, 10);
+		else if (option == 'p' && ch_parse_uint(optarg, 1, UINT16_MAX, &port) != 0)
+			errx(2, "%s is no port", optarg);
 		else if (option == 's' && (bare.spool = fopen(optarg, "w")) == NULL)
 			err(2, "%s", optarg);
 		else if (option == 'c')
@@ -269,7 +271,7 @@ static uint16_t read_options(int argc, char **argv)
 		else if (option == '?')
 			exit(2);
 	}
-	if (port == 0 || port > UINT16_MAX)
+	if (port == 0)
 		errx(2, "usage: bare --pki DIR --port PORT [--subscribe] [--spool FILE] "
 			"[--counter FILE]");
 	return (uint16_t)port;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The best-known peer as a reference of `make bench`: a call home collector on CESNET's libnetconf2.
+ * The best-known peer, as a reference of `make bench`: a call home collector on libnetconf2.
  *   stock     nc_accept_callhome, one device after the other: what its manual shows
  *   threads   own accept and SSL_connect, nc_connect_libssl, in N threads with one YANG context.
  *             Faster, and unsafe by the library's own rules (session setup changes callbacks of the
  *             shared context); it is measured as the best the library can do.
  * Every session gets one <get-config> and is kept.
  */
+#include "user/core/option.h"
+
 #include <err.h>
 #include <getopt.h>
 #include <libyang/libyang.h>
@@ -134,22 +136,22 @@ int main(int argc, char **argv)
 						{"schemas", required_argument, NULL, 's'},
 						{"threads", required_argument, NULL, 't'},
 						{NULL, 0, NULL, 0}};
-	unsigned long port = 0, threads = 0;
+	uint64_t port = 0, threads = 0;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'd' && chdir(optarg) != 0)
 			err(2, "%s", optarg);
-		else if (option == 'p')
-			port = strtoul(optarg, NULL, 10);
+		else if (option == 'p' && ch_parse_uint(optarg, 1, UINT16_MAX, &port) != 0)
+			errx(2, "%s is no port", optarg);
 		else if (option == 's')
 			peer.schemas = optarg;
-		else if (option == 't')
-			threads = strtoul(optarg, NULL, 10);
+		else if (option == 't' && ch_parse_uint(optarg, 0, THREADS_MAX, &threads) != 0)
+			errx(2, "0 to %d threads", THREADS_MAX);
 		else if (option == '?')
 			return 2;
 	}
-	if (port == 0 || port > UINT16_MAX || threads > THREADS_MAX || peer.schemas == NULL)
+	if (port == 0 || peer.schemas == NULL)
 		errx(2, "usage: ncollector --pki DIR --port PORT --schemas DIR [--threads N]");
 	signal(SIGPIPE, SIG_IGN);
 	nc_client_init();

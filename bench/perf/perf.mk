@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # make bench: every claim of docs/performance.md against its reference, in one run.
-BENCH_PACKAGES := gnuplot-nox libnetconf2-dev libssh-dev libyang2-dev python3
+BENCH_PACKAGES := gnuplot-nox libnetconf2-dev libssh-dev libyang2-dev libyuma-base python3
 BENCH_OUT ?= $(BUILD)/bench
 
-$(BUILD)/bench/bare: $(call objs,bench/perf/bare.c)
+$(BUILD)/bench/bare: $(call objs,bench/perf/bare.c) $(LIB_core)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(call link,-lssl -lcrypto)
 
-$(BUILD)/bench/ncollector: $(call objs,bench/perf/ncollector.c)
+$(BUILD)/bench/ncollector: $(call objs,bench/perf/ncollector.c) $(LIB_core)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(call link,-lnetconf2 -lyang -lssl -lcrypto)

@@ -90,7 +90,7 @@ def table(rows):
     return text
 
 
-PLOT = """set terminal svg size 760,340 font 'sans,12' background '#ffffff'
+PLOT = r"""set terminal svg size 760,340 font 'sans,12' background '#ffffff'
 set output '{out}'
 set style data histograms
 set style histogram clustered gap 1
@@ -104,9 +104,11 @@ set ytics nomirror
 unset key
 set multiplot layout 1,2
 set title 'CPU per session, accept to reply, microseconds'
-plot '{data}' index 0 using 2:xtic(1) lc '#2b6cb0', '' index 0 using 0:2:(sprintf('%.0f',$2)) with labels offset 0,0.6
+plot '{data}' index 0 using 2:xtic(1) lc '#2b6cb0', \
+     '' index 0 using 0:2:(sprintf('%.0f',$2)) with labels offset 0,0.6
 set title 'process memory per idle session, kB'
-plot '{data}' index 1 using 2:xtic(1) lc '#2f855a', '' index 1 using 0:2:(sprintf('%.1f',$2)) with labels offset 0,0.6
+plot '{data}' index 1 using 2:xtic(1) lc '#2f855a', \
+     '' index 1 using 0:2:(sprintf('%.1f',$2)) with labels offset 0,0.6
 unset multiplot
 """
 
