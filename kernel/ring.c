@@ -16,6 +16,11 @@
 #define TLS_GET_RECORD_TYPE 2
 #endif
 
+#ifndef TLS_SET_RECORD_TYPE
+#define TLS_SET_RECORD_TYPE 1
+#endif
+#define SOCKET_COMMAND_SETSOCKOPT 3
+
 /** Kernel 6.1 keeps the old head of a group id that is registered again: used once per ring. */
 #define BUFFER_GROUP 0
 #define BUFFER_BYTES (CH_RING_HEADROOM + CH_RING_PAYLOAD)
@@ -154,6 +159,64 @@ static int op_send(struct ch_ring *base, struct ch_file file, const void *data, 
 		return err;
 	/* Neither zero copy nor MSG_WAITALL: kernel TLS refuses both. */
 	io_uring_prep_send(sqe, file.index, data, len, MSG_NOSIGNAL);
+	finish(sqe, file, user_data);
+	return 0;
+}
+
+/** What send_record keeps in the caller's scratch memory. */
+struct record_message {
+	struct msghdr header;
+	struct iovec part;
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(1)];
+};
+
+_Static_assert(sizeof(struct record_message) <= sizeof(struct ch_ring_message), "scratch");
+
+static int op_send_record(struct ch_ring *base, struct ch_file file, uint8_t type, const void *data,
+			  uint32_t len, struct ch_ring_message *scratch, uint64_t user_data)
+{
+	struct record_message *message = (struct record_message *)(void *)scratch;
+	struct cmsghdr *cmsg;
+	int err;
+	struct io_uring_sqe *sqe = get_sqe(uring_of(base), &err);
+
+	if (sqe == NULL)
+		return err;
+	memset(message, 0, sizeof(*message));
+	message->part = (struct iovec){(void *)(uintptr_t)data, len};
+	message->header.msg_iov = &message->part;
+	message->header.msg_iovlen = 1;
+	message->header.msg_control = message->control;
+	message->header.msg_controllen = sizeof(message->control);
+	cmsg = CMSG_FIRSTHDR(&message->header);
+	cmsg->cmsg_level = SOL_TLS;
+	cmsg->cmsg_type = TLS_SET_RECORD_TYPE;
+	cmsg->cmsg_len = CMSG_LEN(1);
+	*CMSG_DATA(cmsg) = type;
+	io_uring_prep_sendmsg(sqe, file.index, &message->header, MSG_NOSIGNAL);
+	finish(sqe, file, user_data);
+	return 0;
+}
+
+/**
+ * liburing 2.3 does not know socket commands (kernel 6.7). The entry's layout is the kernel's: the
+ * command in cmd_op, level and option name in the words of addr, length where splice_fd_in lies,
+ * value in addr3.
+ */
+static int op_rekey(struct ch_ring *base, struct ch_file file, enum ch_ktls_direction direction,
+		    const uint8_t *info, uint32_t len, uint64_t user_data)
+{
+	const uint32_t words[2] = {SOL_TLS, (uint32_t)ch_ktls_option(direction)};
+	int err;
+	struct io_uring_sqe *sqe = get_sqe(uring_of(base), &err);
+
+	if (sqe == NULL)
+		return err;
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, file.index, NULL, 0, 0);
+	sqe->cmd_op = SOCKET_COMMAND_SETSOCKOPT;
+	memcpy(&sqe->addr, words, sizeof(words));
+	sqe->splice_fd_in = (int32_t)len;
+	sqe->addr3 = (uint64_t)(uintptr_t)info;
 	finish(sqe, file, user_data);
 	return 0;
 }
@@ -391,6 +454,8 @@ static const struct ch_ring_ops uring_ops = {
 	.recv_exact = op_recv_exact,
 	.recv = op_recv,
 	.send = op_send,
+	.send_record = op_send_record,
+	.rekey = op_rekey,
 	.wake = op_wake,
 	.cancel = op_cancel,
 	.close = op_close,

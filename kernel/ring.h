@@ -11,6 +11,7 @@
  * Thread: a ring is made, used and freed by one thread (SINGLE_ISSUER, DEFER_TASKRUN).
  */
 #include <callhome/error.h>
+#include "ktls.h"
 #include "user/core/address.h"
 
 #include <stdbool.h>
@@ -46,6 +47,11 @@ struct ch_completion {
 	uint32_t payload_len;
 };
 
+/** Memory for the message header of one send_record; nothing in it is for the caller. */
+struct ch_ring_message {
+	uint64_t words[14];
+};
+
 struct ch_ring;
 typedef void (*ch_completion_fn)(void *ctx, const struct ch_completion *completion);
 
@@ -75,6 +81,19 @@ struct ch_ring_ops {
 	/** Sends; may be short. @data lives until completion. */
 	int (*send)(struct ch_ring *ring, struct ch_file file, const void *data, uint32_t len,
 		    uint64_t user_data);
+	/**
+	 * Sends one record of another type than application data on a socket whose sending keys are
+	 * the kernel's. @data and @scratch live until completion.
+	 */
+	int (*send_record)(struct ch_ring *ring, struct ch_file file, uint8_t type,
+			   const void *data, uint32_t len, struct ch_ring_message *scratch,
+			   uint64_t user_data);
+	/**
+	 * New keys for a direction that is the kernel's already (ch_ktls_info made @info, which
+	 * lives until completion). -EOPNOTSUPP: this kernel sets no options on fixed slots.
+	 */
+	int (*rekey)(struct ch_ring *ring, struct ch_file file, enum ch_ktls_direction direction,
+		     const uint8_t *info, uint32_t len, uint64_t user_data);
 	/**
 	 * One completion when the eventfd @fd becomes readable; it is read (reset) by the
 	 * operation. Several may be armed.

@@ -70,7 +70,8 @@ struct ch_device_view {
 	const char *transport;	   /**< "netconf-tls" */
 	const char *tls_version;   /**< "TLSv1.3", "" before the first session */
 	const char *cipher;
-	const char *record_layer;  /**< "user" */
+	const char *record_layer;  /**< "user", "kernel", "kernel-rx", "kernel-tx", "" before */
+	const char *record_layer_why; /**< why not (all) in the kernel; "" = it is */
 	uint64_t since_unix_ns;	   /**< when @state began; 0 = never */
 	enum ch_reason reason;	   /**< why the last session ended or was refused */
 	uint32_t session_id;	   /**< of the device's hello */
@@ -105,7 +106,7 @@ struct ch_collector_view {
 	uint64_t spool_errors;
 	uint64_t login_p50_us, login_p99_us; /**< over all logins since start */
 	uint64_t quarantined;		     /**< unknown devices remembered */
-	const char *record_layer;
+	const char *record_layer; /**< what new sessions get, in words */
 };
 void ch_collector_view(const struct ch_collector *collector, struct ch_collector_view *view);
 

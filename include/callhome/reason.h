@@ -73,6 +73,8 @@
 	  "the device stopped answering (TCP keepalive or user timeout)")                          \
 	X(UNEXPECTED_RECORD, "unexpected-record", PEER, DISCONNECTED,                              \
 	  "the device sent a TLS message that is not allowed after the handshake")                 \
+	X(KEY_UPDATE, "key-update-unsupported", LOCAL, DISCONNECTED,                               \
+	  "the device changed its TLS keys, which the record layer of this kernel cannot follow")  \
 	X(RECORD_FLOOD, "record-flood", PEER, DISCONNECTED,                                        \
 	  "too many TLS records without application data")                                         \
 	/* NETCONF */                                                                              \

@@ -62,6 +62,32 @@ static int fake_send(struct ch_ring *ring, struct ch_file file, const void *data
 	return 0;
 }
 
+static int fake_send_record(struct ch_ring *ring, struct ch_file file, uint8_t type,
+			    const void *data, uint32_t len, struct ch_ring_message *scratch,
+			    uint64_t user_data)
+{
+	struct fake_op *op = op_new(ring, FAKE_SEND_RECORD, user_data);
+
+	memset(scratch, 0xee, sizeof(*scratch));
+	op->file = file;
+	op->data = data;
+	op->len = len;
+	op->record_type = type;
+	return 0;
+}
+
+static int fake_rekey(struct ch_ring *ring, struct ch_file file, enum ch_ktls_direction direction,
+		      const uint8_t *info, uint32_t len, uint64_t user_data)
+{
+	struct fake_op *op = op_new(ring, FAKE_REKEY, user_data);
+
+	op->file = file;
+	op->data = info;
+	op->len = len;
+	op->direction = direction;
+	return 0;
+}
+
 static int fake_wake(struct ch_ring *ring, int fd, uint64_t user_data)
 {
 	op_new(ring, FAKE_WAKE, user_data)->file.index = fd;
@@ -132,6 +158,8 @@ static const struct ch_ring_ops fake_ops = {
 	.recv_exact = fake_recv_exact,
 	.recv = fake_recv,
 	.send = fake_send,
+	.send_record = fake_send_record,
+	.rekey = fake_rekey,
 	.wake = fake_wake,
 	.cancel = fake_cancel,
 	.close = fake_close,
@@ -187,6 +215,19 @@ void fake_payload(struct fake_ring *ring, struct fake_op *op, const void *data, 
 	fake_push(ring, &c);
 	if (!more)
 		op->kind = FAKE_FREE;
+}
+
+void fake_record(struct fake_ring *ring, struct fake_op *op, uint8_t type, const void *data,
+		 uint32_t len)
+{
+	struct ch_completion *c;
+
+	if (len > 0)
+		fake_payload(ring, op, data, len, true);
+	else
+		fake_push(ring, &(struct ch_completion){.user_data = op->user_data, .more = true});
+	c = &ring->ready[ring->ready_count - 1];
+	c->record_type = type;
 }
 
 unsigned fake_settle(struct fake_ring *ring)

@@ -14,6 +14,8 @@ enum fake_kind {
 	FAKE_RECV_EXACT,
 	FAKE_RECV,
 	FAKE_SEND,
+	FAKE_SEND_RECORD,
+	FAKE_REKEY,
 	FAKE_WAKE,
 	FAKE_CANCEL,
 	FAKE_CLOSE,
@@ -27,6 +29,8 @@ struct fake_op {
 	void *into;	  /**< RECV_EXACT */
 	const void *data; /**< SEND */
 	uint32_t len;
+	uint8_t record_type;		     /**< SEND_RECORD */
+	enum ch_ktls_direction direction; /**< REKEY */
 };
 
 struct fake_ring {
@@ -53,6 +57,10 @@ void fake_complete(struct fake_ring *ring, struct fake_op *op, int32_t result, b
 /** Queues a receive completion with a payload (copied into a buffer of the fake's, one at a time). */
 void fake_payload(struct fake_ring *ring, struct fake_op *op, const void *data, uint32_t len,
 		  bool more);
+
+/** As the kernel's record layer does: a record's plaintext with its type; empty ones have no buffer. */
+void fake_record(struct fake_ring *ring, struct fake_op *op, uint8_t type, const void *data,
+		 uint32_t len);
 
 /** Queues any completion. */
 void fake_push(struct fake_ring *ring, const struct ch_completion *completion);

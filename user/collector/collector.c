@@ -273,6 +273,7 @@ int ch_collector_start(struct ch_collector *c, char **error)
 		err = open_spool(c, &text);
 	if (err == 0) {
 		set_limits(c, probe.nofile);
+		ch_ktls_probe(&c->shared.ktls);
 		err = start_workers(c, &text);
 	}
 	if (err != 0) {

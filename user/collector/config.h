@@ -45,6 +45,8 @@ struct ch_config_profile {
 	uint64_t probe_interval_ns;	   /**< NETCONF liveness probe on an idle session; 0 = off */
 };
 
+enum ch_layer_policy { CH_LAYER_POLICY_AUTO, CH_LAYER_POLICY_KERNEL, CH_LAYER_POLICY_USER };
+
 enum ch_unknown_policy { CH_UNKNOWN_REJECT, CH_UNKNOWN_QUARANTINE };
 
 struct ch_config {
@@ -62,6 +64,8 @@ struct ch_config {
 
 	char *devices_file;
 	enum ch_unknown_policy unknown;
+
+	enum ch_layer_policy record_layer;
 
 	char *control_socket; /**< path, resolved */
 	char *spool_directory; /**< NULL = no spool */

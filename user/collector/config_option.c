@@ -97,6 +97,13 @@ static const struct ch_choice unknown[] = {
 	{NULL, 0},
 };
 
+static const struct ch_choice layers[] = {
+	{"auto", CH_LAYER_POLICY_AUTO},
+	{"kernel", CH_LAYER_POLICY_KERNEL},
+	{"user", CH_LAYER_POLICY_USER},
+	{NULL, 0},
+};
+
 static const struct ch_choice levels[] = {
 	{"error", CH_LOG_ERROR},
 	{"warning", CH_LOG_WARNING},
@@ -106,7 +113,7 @@ static const struct ch_choice levels[] = {
 };
 
 _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind) == 4 &&
-		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_log_level) == 4,
+		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_layer_policy) == 4 && sizeof(enum ch_log_level) == 4,
 	       "a choice is stored as 32 bits");
 
 /* A field of struct ch_config, or of the item that a list section holds. */
@@ -114,6 +121,12 @@ _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind)
 #define OF(type, field) .offset = offsetof(struct ch_config_##type, field)
 
 const struct ch_option ch_options[] = {
+	{CH_SECTION_ROOT, "record-layer", CH_OPTION_CHOICE, IN(record_layer), .choices = layers,
+	 .fallback = "auto",
+	 .help = "where TLS records are protected after the handshake: auto (in the kernel where it "
+		 "can do all that TLS demands, else in user space), kernel (also TLS 1.3 on a kernel "
+		 "that cannot change keys: a KeyUpdate then ends the session), user"},
+
 	{CH_SECTION_LISTEN, "name", CH_OPTION_NAME, OF(listener, name), .required = true,
 	 .help = "how logs and errors call this listener"},
 	{CH_SECTION_LISTEN, "address", CH_OPTION_ADDRESS, OF(listener, address), .required = true,

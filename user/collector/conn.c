@@ -4,6 +4,8 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define DRAIN_NS (1000ull * 1000000)
 #define CLOSE_SESSION_NS (2000ull * 1000000)
@@ -36,7 +38,8 @@ static void conn_fill_record(struct ch_worker *w, const struct ch_conn *conn,
 	*record = (struct ch_device_record){
 		.peer = conn->peer,
 		.aead = conn->aead,
-		.record_layer = conn->armed ? 1 : 0,
+		.layer = ch_layer_of(conn->armed, conn->rx_kernel, conn->tx_kernel),
+		.layer_why = conn->layer_why,
 		.reason = (uint8_t)conn->reason,
 		.version = conn->version,
 		.worker = (uint16_t)w->index,
@@ -113,10 +116,14 @@ static void act_cancel(struct ch_worker *w, struct ch_conn *conn)
 	ch_wheel_cancel(&w->wheel, &conn->timer);
 	if (conn->reading != 0)
 		cancel_op(w, conn, (enum ch_worker_op)conn->reading);
-	if (conn->sending)
+	if (conn->sending) {
 		cancel_op(w, conn, CH_OP_SEND);
+		if (conn->control != NULL)
+			cancel_op(w, conn, CH_OP_SEND_RECORD);
+	}
 	if (conn->receiving)
 		cancel_op(w, conn, CH_OP_RECV);
+	/* A change of keys completes at once, so it needs no cancel. */
 	if (conn->inflight == 0)
 		ch_conn_event(w, conn, CH_EV_QUIET);
 }
@@ -266,13 +273,141 @@ void ch_conn_timer(struct ch_worker *w, struct ch_conn *conn)
 	}
 }
 
+int ch_conn_queue_control(struct ch_conn *conn, uint8_t type, const uint8_t *data, size_t len,
+			  bool rekey)
+{
+	struct ch_control_record **tail = &conn->control;
+	struct ch_control_record *record;
+
+	if (conn->control_count >= CH_CONTROL_RECORDS_MAX || len > sizeof(record->data))
+		return CH_E_LIMIT;
+	record = calloc(1, sizeof(*record));
+	if (record == NULL)
+		return -ENOMEM;
+	record->type = type;
+	record->rekey = rekey;
+	record->len = (uint8_t)len;
+	memcpy(record->data, data, len);
+	while (*tail != NULL)
+		tail = &(*tail)->next;
+	*tail = record;
+	conn->control_count++;
+	return 0;
+}
+
+static void drop_control(struct ch_conn *conn)
+{
+	struct ch_control_record *record = conn->control;
+
+	conn->control = record->next;
+	conn->control_count--;
+	free(record);
+}
+
+void ch_conn_free_control(struct ch_conn *conn)
+{
+	while (conn->control != NULL)
+		drop_control(conn);
+	for (int i = 0; i < 2; i++) {
+		if (conn->new_keys[i] != NULL)
+			explicit_bzero(conn->new_keys[i], CH_KTLS_INFO_MAX);
+		free(conn->new_keys[i]);
+		conn->new_keys[i] = NULL;
+	}
+}
+
+static void send_control(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_control_record *record = conn->control;
+	int err = w->ring->ops->send_record(w->ring, conn->file, record->type, record->data,
+					    record->len, &record->scratch,
+					    ch_worker_user_data(conn, CH_OP_SEND_RECORD));
+
+	if (err != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
+		return;
+	}
+	conn->sending = true;
+	conn->inflight++;
+}
+
+void ch_conn_control_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
+{
+	bool rekey = conn->control->rekey;
+
+	conn->sending = false;
+	drop_control(conn);
+	if (c->result == -ECANCELED)
+		return;
+	if (c->result < 0) {
+		ch_conn_gone(w, conn, c->result);
+		return;
+	}
+	conn->record.keys.tx.sequence++;
+	if (rekey)
+		ch_conn_rekey(w, conn, CH_KTLS_TX);
+	ch_conn_flush(w, conn);
+}
+
+void ch_conn_rekey(struct ch_worker *w, struct ch_conn *conn, enum ch_ktls_direction direction)
+{
+	bool sending = direction == CH_KTLS_TX;
+	uint8_t *info = malloc(CH_KTLS_INFO_MAX);
+	uint32_t len = 0;
+	int err = -ENOMEM;
+
+	if (info != NULL && conn->new_keys[direction] == NULL &&
+	    ch_record_rekey(&conn->record, sending) == 0)
+		len = ch_ktls_info(&conn->record.keys, direction, info);
+	if (len > 0)
+		err = w->ring->ops->rekey(
+			w->ring, conn->file, direction, info, len,
+			ch_worker_user_data(conn, sending ? CH_OP_REKEY_TX : CH_OP_REKEY_RX));
+	if (err != 0) {
+		free(info);
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
+		return;
+	}
+	conn->new_keys[direction] = info;
+	conn->inflight++;
+	if (sending)
+		conn->rekeying_tx = true;
+	else
+		conn->rekeying_rx = true;
+}
+
+void ch_conn_rekeyed(struct ch_worker *w, struct ch_conn *conn, enum ch_ktls_direction direction,
+		     const struct ch_completion *c)
+{
+	explicit_bzero(conn->new_keys[direction], CH_KTLS_INFO_MAX);
+	free(conn->new_keys[direction]);
+	conn->new_keys[direction] = NULL;
+	if (direction == CH_KTLS_TX)
+		conn->rekeying_tx = false;
+	else
+		conn->rekeying_rx = false;
+	if (c->result < 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_KEY_UPDATE, ch_error_text(c->result));
+		return;
+	}
+	if (direction == CH_KTLS_TX)
+		ch_conn_flush(w, conn);
+	else if (!conn->receiving && conn->state < CH_CONN_CANCEL)
+		ch_session_receive(w, conn);
+}
+
 void ch_conn_flush(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_buf swap;
 	int err;
 
-	if (conn->sending || conn->state == CH_CONN_CANCEL || conn->state == CH_CONN_CLOSED)
+	if (conn->sending || conn->rekeying_tx || conn->state == CH_CONN_CANCEL ||
+	    conn->state == CH_CONN_CLOSED)
 		return;
+	if (conn->sent_at == conn->sent.len && conn->control != NULL) {
+		send_control(w, conn);
+		return;
+	}
 	if (conn->sent_at == conn->sent.len) {
 		/* What was in flight left entirely: the queue takes its place. */
 		ch_buf_deinit(&conn->sent);
@@ -314,6 +449,8 @@ void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_com
 		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_SENT,
 				  (uint64_t)c->result);
 	conn->sent_at += (size_t)c->result;
+	if (conn->tx_kernel) /* the kernel made about as many records */
+		conn->record.keys.tx.sequence += 1 + (uint64_t)c->result / CH_RECORD_PLAIN_MAX;
 	if (conn->sent_at < conn->sent.len)
 		ch_count(&w->stats.short_sends, 1);
 	ch_conn_flush(w, conn);

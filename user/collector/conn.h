@@ -25,6 +25,19 @@ struct ch_login {
 	struct ch_identity unknown; /**< quarantine: the proven identity of an unknown device */
 };
 
+/** A record without application data that waits to be sent through kernel TLS. */
+struct ch_control_record {
+	struct ch_control_record *next;
+	struct ch_ring_message scratch;
+	uint8_t type;
+	bool rekey; /**< our sending keys change right behind it (KeyUpdate) */
+	uint8_t len;
+	uint8_t data[16];
+};
+
+/** Such records waiting for one device; one that does not read them is stalled. */
+#define CH_CONTROL_RECORDS_MAX 16
+
 struct ch_conn {
 	struct ch_timer timer; /**< deadline of the state; in OPEN the next request or probe deadline */
 	struct ch_conn *next_turn; /**< queue of handshake steps */
@@ -46,7 +59,16 @@ struct ch_conn {
 	bool claimed : 1;     /**< owned its device: was up */
 	bool ended : 1;	      /**< the end was published */
 	bool probing : 1;     /**< a liveness probe is out */
+	bool ulp : 1;	      /**< the socket can take kernel TLS */
+	bool rx_kernel : 1;   /**< the kernel opens records */
+	bool tx_kernel : 1;   /**< the kernel seals records */
+	bool rekeying_tx : 1; /**< our keys are being changed: nothing may be sent */
+	bool rekeying_rx : 1;
 	bool answered : 1;    /**< the peer still spoke after we ended the session */
+	uint8_t layer_why; /**< enum ch_layer_why */
+	uint8_t control_count;
+	struct ch_control_record *control; /**< oldest first */
+	uint8_t *new_keys[2];		   /**< by enum ch_ktls_direction; in flight */
 	struct ch_file file;
 	struct ch_address peer;
 	enum ch_reason reason;
@@ -73,6 +95,19 @@ void ch_conn_end(struct ch_worker *worker, struct ch_conn *conn, enum ch_conn_ev
 
 /** Starts sending what is queued, unless a send is in flight. */
 void ch_conn_flush(struct ch_worker *worker, struct ch_conn *conn);
+
+/** Queues a control record of at most 16 bytes for kernel TLS. @return 0, -ENOMEM or CH_E_LIMIT. */
+CH_NODISCARD int ch_conn_queue_control(struct ch_conn *conn, uint8_t type, const uint8_t *data,
+				       size_t len, bool rekey);
+/** Completion of a control record. */
+void ch_conn_control_sent(struct ch_worker *worker, struct ch_conn *conn,
+			  const struct ch_completion *c);
+/** Sets the next generation of keys of a direction that is the kernel's. */
+void ch_conn_rekey(struct ch_worker *worker, struct ch_conn *conn,
+		   enum ch_ktls_direction direction);
+void ch_conn_rekeyed(struct ch_worker *worker, struct ch_conn *conn,
+		     enum ch_ktls_direction direction, const struct ch_completion *c);
+void ch_conn_free_control(struct ch_conn *conn);
 
 /** Completion of a send. */
 void ch_conn_sent(struct ch_worker *worker, struct ch_conn *conn, const struct ch_completion *c);

@@ -74,6 +74,9 @@ static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_add
 	conn->device = CH_DEVICE_NONE;
 	conn->file = (struct ch_file){.index = fd};
 	conn->peer = *peer;
+	/* Now or never: behind the peer's FIN the kernel refuses it (ENOTCONN). */
+	conn->ulp = ch_layer_wants_ulp(w->shared->config->record_layer, &w->shared->ktls) &&
+		    ch_ktls_prepare(fd) == 0;
 	conn->accepted_ns = w->now_ns;
 	conn->heard_ns = w->now_ns;
 	conn->cipher = "";

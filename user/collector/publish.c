@@ -152,7 +152,8 @@ void ch_publish_up(struct ch_worker *w, struct ch_conn *conn)
 	json_conn(w, &json, CH_EVENT_CONNECTED, conn);
 	ch_json_str(&json, "tls_version", conn->version == CH_TLS_1_3 ? "TLSv1.3" : "TLSv1.2");
 	ch_json_str(&json, "cipher", conn->cipher);
-	ch_json_str(&json, "record_layer", "user");
+	ch_json_str(&json, "record_layer",
+		    ch_layer_name(ch_layer_of(conn->armed, conn->rx_kernel, conn->tx_kernel)));
 	ch_json_uint(&json, "session_id", conn->client.hello.session_id);
 	ch_json_uint(&json, "login_us", conn->login_us);
 	line_end(w, &json, CH_SPOOL_EVENTS);

@@ -20,7 +20,8 @@ struct ch_device_record {
 	struct ch_address peer;
 	uint8_t state; /**< enum ch_device_state */
 	uint8_t aead;
-	uint8_t record_layer; /**< 0 = none yet, 1 = user */
+	uint8_t layer;	      /**< enum ch_layer */
+	uint8_t layer_why;    /**< enum ch_layer_why */
 	uint8_t reason;	      /**< enum ch_reason */
 	uint16_t version;     /**< enum ch_tls_version */
 	uint16_t worker;

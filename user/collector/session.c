@@ -34,6 +34,24 @@ static bool listening(const struct ch_conn *conn)
 	       conn->state == CH_CONN_CLOSING;
 }
 
+/* Keys into the kernel as far as policy and kernel allow; receiving first, so that half is cheap. */
+static void hand_over(struct ch_worker *w, struct ch_conn *conn, int fd,
+		      const struct ch_record_keys *keys)
+{
+	struct ch_layer_plan plan = ch_layer_plan(w->shared->config->record_layer, &w->shared->ktls,
+						  keys->version, keys->aead);
+
+	conn->layer_why = (uint8_t)plan.why;
+	if ((plan.rx || plan.tx) && !conn->ulp) {
+		conn->layer_why = CH_WHY_REFUSED;
+		return;
+	}
+	conn->rx_kernel = plan.rx && ch_ktls_install(fd, CH_KTLS_RX, keys) == 0;
+	conn->tx_kernel = plan.tx && ch_ktls_install(fd, CH_KTLS_TX, keys) == 0;
+	if ((plan.rx && !conn->rx_kernel) || (plan.tx && !conn->tx_kernel))
+		conn->layer_why = CH_WHY_REFUSED;
+}
+
 int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_record_keys keys;
@@ -48,7 +66,8 @@ int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
 		explicit_bzero(&keys, sizeof(keys));
 		return err;
 	}
-	/* Nothing below can fail: the descriptor is the ring's from here on. */
+	/* Nothing below can fail: what the kernel does not take stays in user space. */
+	hand_over(w, conn, fd, &keys);
 	ch_sock_close(fd);
 	conn->file = (struct ch_file){.index = (int32_t)conn->slot, .fixed = true};
 	ch_record_init(&conn->record, w->engine, &keys, &w->shared->budget);
@@ -87,7 +106,10 @@ static void send_plain(struct ch_worker *w, struct ch_conn *conn)
 		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_READER_STALLED, NULL);
 		return;
 	}
-	err = ch_record_seal(&conn->record, CH_RECORD_DATA, &part, 1, &conn->queue);
+	if (conn->tx_kernel)
+		err = ch_buf_append(&conn->queue, part.data, part.len);
+	else
+		err = ch_record_seal(&conn->record, CH_RECORD_DATA, &part, 1, &conn->queue);
 	if (err != 0) {
 		ch_conn_end(w, conn, CH_EV_FAIL,
 			    err == CH_E_BUDGET ? CH_REASON_BYTE_BUDGET : CH_REASON_INTERNAL,
@@ -184,6 +206,8 @@ static int seal_small(struct ch_conn *conn, uint8_t type, const uint8_t *data, s
 {
 	struct ch_slice part = {data, len};
 
+	if (conn->tx_kernel)
+		return ch_conn_queue_control(conn, type, data, len, false);
 	return ch_record_seal(&conn->record, type, &part, 1, &conn->queue);
 }
 
@@ -191,6 +215,12 @@ void ch_session_alert(struct ch_worker *w, struct ch_conn *conn)
 {
 	const uint8_t alert[2] = {conn->alert == CH_ALERT_CLOSE_NOTIFY ? 1 : 2, conn->alert};
 
+	/* It is the last thing said: what still waits would follow it in the kernel's order. */
+	if (conn->tx_kernel) {
+		conn->queue.len = 0;
+		if (!conn->sending)
+			conn->sent_at = conn->sent.len;
+	}
 	if (seal_small(conn, CH_RECORD_ALERT, alert, sizeof(alert)) != 0)
 		ch_log(&w->shared->log, CH_LOG_DEBUG, "event=alert-lost conn=%u.%u", w->index,
 		       conn->slot);
@@ -201,8 +231,16 @@ void ch_session_key_update(struct ch_worker *w, struct ch_conn *conn, bool asked
 	/* KeyUpdate, 1 byte, update_not_requested: either side keeps its own schedule. */
 	const uint8_t message[5] = {24, 0, 0, 1, 0};
 
-	if (seal_small(conn, CH_RECORD_HANDSHAKE, message, sizeof(message)) != 0 ||
-	    ch_record_rekey(&conn->record, true) != 0) {
+	int err;
+
+	if (conn->tx_kernel)
+		err = ch_conn_queue_control(conn, CH_RECORD_HANDSHAKE, message, sizeof(message),
+					    true);
+	else
+		err = seal_small(conn, CH_RECORD_HANDSHAKE, message, sizeof(message));
+	if (err == 0 && !conn->tx_kernel)
+		err = ch_record_rekey(&conn->record, true);
+	if (err != 0) {
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
 		return;
 	}
@@ -255,7 +293,17 @@ static void on_key_update(struct ch_worker *w, struct ch_conn *conn, bool reques
 			    "KeyUpdate is not at the end of its record");
 		return;
 	}
+	if ((conn->rx_kernel || (conn->tx_kernel && requested)) && !w->shared->ktls.rekey) {
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_KEY_UPDATE, NULL);
+		return;
+	}
 	ch_count(&w->stats.key_updates, 1);
+	if (conn->rx_kernel) {
+		ch_conn_rekey(w, conn, CH_KTLS_RX);
+		if (requested && listening(conn))
+			ch_session_key_update(w, conn, true);
+		return;
+	}
 	if (ch_record_rekey(&conn->record, false) != 0)
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
 	else if (requested)
@@ -443,8 +491,25 @@ static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct c
 	if (budget->limit != 0 && atomic_load_explicit(&budget->used, memory_order_relaxed) >
 					  budget->limit - budget->limit / 8)
 		ch_worker_shed(w);
-	on_ciphertext(w, conn, c->payload, c->payload_len);
+	if (!conn->rx_kernel)
+		on_ciphertext(w, conn, c->payload, c->payload_len);
+	else if (listening(conn))
+		on_record(w, conn, c->record_type, c->payload, c->payload_len);
 	ch_count(&w->stats.copied_bytes, conn->record.copied + conn->client.copied - copied);
+}
+
+/* @return may the receive be armed again? */
+static bool on_receive_error(struct ch_worker *w, struct ch_conn *conn, int result)
+{
+	/* After a KeyUpdate the kernel stops until it has the new keys; they may be in already. */
+	if (conn->rx_kernel && result == -EKEYEXPIRED)
+		return !conn->rekeying_rx && listening(conn);
+	/* A record that is malformed or does not authenticate; every further receive says the same. */
+	if (conn->rx_kernel && (result == -EBADMSG || result == -EMSGSIZE || result == -EINVAL))
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_BAD_RECORD, ch_error_text(result));
+	else
+		ch_conn_gone(w, conn, result);
+	return false;
 }
 
 void ch_session_received(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
@@ -460,10 +525,12 @@ void ch_session_received(struct ch_worker *w, struct ch_conn *conn, const struct
 		ch_conn_gone(w, conn, 0);
 		return;
 	}
-	if (c->result < 0 && c->result != -ENOBUFS && c->result != -ECANCELED) {
-		ch_conn_gone(w, conn, c->result);
+	/* An empty record of the kernel's comes without a buffer. */
+	if (conn->rx_kernel && c->result == 0 && !c->buffered && listening(conn))
+		on_record(w, conn, c->record_type, NULL, 0);
+	if (c->result < 0 && c->result != -ENOBUFS && c->result != -ECANCELED &&
+	    !on_receive_error(w, conn, c->result))
 		return;
-	}
 	if (c->result == -ENOBUFS)
 		ch_count(&w->stats.recv_nobufs, 1);
 	if (!conn->receiving && (listening(conn) || conn->state == CH_CONN_DRAIN)) {

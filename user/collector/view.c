@@ -62,7 +62,8 @@ int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_
 		.transport = "netconf-tls",
 		.tls_version = version_name(record.version),
 		.cipher = record.cipher != NULL ? record.cipher : "",
-		.record_layer = record.record_layer == 1 ? "user" : "",
+		.record_layer = ch_layer_name((enum ch_layer)record.layer),
+		.record_layer_why = ch_layer_why_text((enum ch_layer_why)record.layer_why),
 		.since_unix_ns = record.since_unix_ns,
 		.reason = (enum ch_reason)record.reason,
 		.session_id = record.session_id,
@@ -112,7 +113,7 @@ void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *v
 		.max_sessions = c->shared.sessions.limit,
 		.max_handshakes = c->shared.handshakes.limit,
 		.quarantined = ch_quarantine_count(c->shared.quarantine),
-		.record_layer = "user",
+		.record_layer = ch_layer_summary(c->config->record_layer, &c->shared.ktls),
 	};
 	if (c->shared.spool != NULL)
 		ch_spool_counters(c->shared.spool, &spool);

@@ -88,6 +88,7 @@ void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
 		ch_record_deinit(&conn->record);
 		ch_client_deinit(&conn->client);
 	}
+	ch_conn_free_control(conn);
 	ch_buf_deinit(&conn->sent);
 	ch_buf_deinit(&conn->queue);
 	ch_slab_free(&w->slab, conn->slot);
@@ -259,6 +260,15 @@ static void on_conn(struct ch_worker *w, const struct ch_completion *c)
 		break;
 	case CH_OP_SEND:
 		ch_conn_sent(w, conn, c);
+		break;
+	case CH_OP_SEND_RECORD:
+		ch_conn_control_sent(w, conn, c);
+		break;
+	case CH_OP_REKEY_RX:
+		ch_conn_rekeyed(w, conn, CH_KTLS_RX, c);
+		break;
+	case CH_OP_REKEY_TX:
+		ch_conn_rekeyed(w, conn, CH_KTLS_TX, c);
 		break;
 	case CH_OP_RECV:
 		ch_session_received(w, conn, c);

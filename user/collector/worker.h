@@ -8,6 +8,7 @@
 #include "admission.h"
 #include "conn.h"
 #include "devices.h"
+#include "layer.h"
 #include "quarantine.h"
 #include "registry.h"
 #include "spool.h"
@@ -27,6 +28,9 @@ enum ch_worker_op {
 	CH_OP_BODY,
 	CH_OP_DISCARD,
 	CH_OP_SEND,
+	CH_OP_SEND_RECORD,
+	CH_OP_REKEY_RX,
+	CH_OP_REKEY_TX,
 	CH_OP_RECV,
 	CH_OP_CANCEL,
 	CH_OP_CLOSE,
@@ -62,6 +66,7 @@ struct ch_shared {
 	struct ch_quarantine *quarantine;
 	struct ch_spool *spool; /**< NULL = none */
 	struct ch_log log;
+	struct ch_ktls_support ktls;
 	struct ch_budget budget;
 	struct ch_cap sessions;
 	struct ch_cap handshakes;
