@@ -645,7 +645,11 @@ Test(options, all_appear_in_the_help_with_their_default)
 		char want[128];
 		const char *at;
 
-		snprintf(want, sizeof(want), "\n%s: (", ch_sections[ch_options[i].section].path);
+		if (ch_options[i].section == CH_SECTION_ROOT)
+			snprintf(want, sizeof(want), "\nAt the top of the file:\n");
+		else
+			snprintf(want, sizeof(want), "\n%s: (",
+				 ch_sections[ch_options[i].section].path);
 		at = strstr(help, want);
 		cr_assert_not_null(at, "%s", want);
 		snprintf(want, sizeof(want), "\n  %s\n", ch_options[i].key);

@@ -993,7 +993,7 @@ static struct ch_conn *log_in_kernel(struct device *d, bool rekey, int refuse)
 	accept_one();
 	do
 		turn();
-	while (!only_conn()->armed && (move(d) || worker.turn_head != NULL || ring.ready_count > 0));
+	while (!only_conn()->armed && (move(d) || turns_wait() || ring.ready_count > 0));
 	cr_assert(only_conn()->armed);
 	if (refuse != 2)
 		fake_record(&ring, fake_find(&ring, FAKE_RECV), CH_RECORD_DATA, SERVER_HELLO,

@@ -98,11 +98,15 @@ static int add_option(struct ch_buf *out, const struct ch_option *option)
 static int add_section(struct ch_buf *out, enum ch_section_id id)
 {
 	const struct ch_section *section = &ch_sections[id];
-	int err = ch_buf_printf(out, "\n%s: (%s%s)\n", section->path,
-				section->list ? "list of mappings" : "mapping",
-				section->required ? ", required" : "");
+	int err;
 
-	if (err == 0)
+	if (id == CH_SECTION_ROOT)
+		err = ch_buf_append_str(out, "\nAt the top of the file:\n");
+	else
+		err = ch_buf_printf(out, "\n%s: (%s%s)\n", section->path,
+				    section->list ? "list of mappings" : "mapping",
+				    section->required ? ", required" : "");
+	if (err == 0 && id != CH_SECTION_ROOT)
 		err = wrap(out, section->help, 2);
 	for (size_t i = 0; i < ch_option_count && err == 0; i++) {
 		if (ch_options[i].section == id)
@@ -118,7 +122,7 @@ int ch_config_help(struct ch_buf *out)
 		     "(1000);\ndurations take ms, s, min, h or d. Relative paths start where the "
 		     "file is.\n");
 
-	for (int s = CH_SECTION_ROOT + 1; s < CH_SECTION_COUNT && err == 0; s++)
+	for (int s = CH_SECTION_ROOT; s < CH_SECTION_COUNT && err == 0; s++)
 		err = add_section(out, (enum ch_section_id)s);
 	return err;
 }

@@ -256,7 +256,9 @@ enum ch_section_id ch_section_find(enum ch_section_id parent, const char *key)
 
 const char *ch_option_path(const struct ch_option *option, char path[64])
 {
-	snprintf(path, 64, "%s.%s", ch_sections[option->section].path, option->key);
+	const char *section = ch_sections[option->section].path;
+
+	snprintf(path, 64, "%s%s%s", section, section[0] != '\0' ? "." : "", option->key);
 	return path;
 }
 
