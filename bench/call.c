@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #define CLOSE_NS 2000000000ull /* for the last bytes of a closing session to be taken */
@@ -83,6 +84,8 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	call->peer_gone = false;
 	call->flight_at = 0;
 	ch_buf_deinit(&call->flight);
+	free(call->message);
+	call->message = NULL;
 	sim_device_reset(&call->device);
 	if (call->device.impostor) {
 		call->phase = CALL_DONE;
@@ -140,7 +143,23 @@ static void end_call(struct sim_fleet *fleet, struct call *call, enum sim_end en
 	cancel(fleet, call, CALL_OP_READ);
 	cancel(fleet, call, CALL_OP_RECV);
 	cancel(fleet, call, CALL_OP_SEND);
+	cancel(fleet, call, CALL_OP_RECORD);
 	close_when_idle(fleet, call);
+}
+
+/* Under kernel TLS an alert is a message of its own, behind everything else. */
+static void send_close_notify(struct sim_fleet *fleet, struct call *call)
+{
+	static const uint8_t close_notify[2] = {1, CH_ALERT_CLOSE_NOTIFY};
+
+	call->device.say_close = false;
+	call->message = malloc(sizeof(*call->message));
+	if (call->message == NULL)
+		return;
+	queued(fleet, call, CALL_OP_RECORD,
+	       fleet->ring->ops->send_record(fleet->ring, call->file, CH_RECORD_ALERT, close_notify,
+					     sizeof(close_notify), call->message,
+					     user_data(call, CALL_OP_RECORD)));
 }
 
 /* One SEND in flight; what is said meanwhile waits in device.out. */
@@ -148,9 +167,11 @@ static void flush(struct sim_fleet *fleet, struct call *call)
 {
 	struct ch_buf *out = &call->device.out;
 
-	if (in_flight(call, CALL_OP_SEND))
+	if (in_flight(call, CALL_OP_SEND) || in_flight(call, CALL_OP_RECORD))
 		return;
 	if (call->flight_at == call->flight.len) {
+		if (out->len == 0 && call->device.say_close)
+			send_close_notify(fleet, call);
 		if (out->len == 0)
 			return;
 		struct ch_buf sent = call->flight;
@@ -167,8 +188,9 @@ static void flush(struct sim_fleet *fleet, struct call *call)
 
 static bool sends(const struct call *call)
 {
-	return in_flight(call, CALL_OP_SEND) || call->flight_at < call->flight.len ||
-	       call->device.out.len > 0;
+	return in_flight(call, CALL_OP_SEND) || in_flight(call, CALL_OP_RECORD) ||
+	       call->flight_at < call->flight.len || call->device.out.len > 0 ||
+	       call->device.say_close;
 }
 
 /* Handshake: the next bytes of a record, or a place in the queue of steps. */
@@ -191,6 +213,30 @@ static void read_handshake(struct sim_fleet *fleet, struct call *call)
 	fleet->steps_tail = &call->next_step;
 }
 
+static struct ch_layer_plan layer_plan(const struct sim_fleet *fleet, const struct call *call)
+{
+	const struct ch_record_keys *keys = &call->device.record.keys;
+
+	if (!call->ulp || call->device.impostor)
+		return (struct ch_layer_plan){.why = CH_WHY_POLICY};
+	return ch_layer_plan((enum ch_layer_policy)fleet->options.record_layer, &fleet->ktls,
+			     keys->version, keys->aead);
+}
+
+/* The keys go on where the user layer stopped: it sealed our hello already. */
+static void hand_over(struct sim_fleet *fleet, struct call *call)
+{
+	struct sim_device *device = &call->device;
+	struct ch_layer_plan plan = layer_plan(fleet, call);
+	const struct ch_record_keys *keys = &device->record.keys;
+
+	device->rx_kernel =
+		plan.rx && ch_ktls_install(call->file.index, CH_KTLS_RX, keys) == 0;
+	device->tx_kernel =
+		plan.tx && ch_ktls_install(call->file.index, CH_KTLS_TX, keys) == 0;
+	fleet->shared.counters.layers[ch_layer_of(true, device->rx_kernel, device->tx_kernel)]++;
+}
+
 /*
  * After the handshake the socket moves into the fixed table, so that a session needs no descriptor.
  * Impostors keep theirs: some need system calls that a slot does not take (shutdown, RST).
@@ -203,6 +249,7 @@ static void start_receiving(struct sim_fleet *fleet, struct call *call)
 			fleet->error = err;
 			return;
 		}
+		hand_over(fleet, call);
 		ch_sock_close(call->file.index);
 		call->file = (struct ch_file){(int32_t)call->slot, true};
 	}
@@ -269,6 +316,11 @@ static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns
 		/* a send that is queued but not submitted still needs the descriptor */
 		if (!call->file.fixed && in_flight(call, CALL_OP_SEND))
 			return;
+		/* and keys go into the kernel only behind everything sealed before */
+		if (!call->file.fixed && sends(call) && layer_plan(fleet, call).tx) {
+			flush(fleet, call);
+			return;
+		}
 		start_receiving(fleet, call);
 	}
 	flush(fleet, call);
@@ -399,6 +451,9 @@ static void on_connect(struct sim_fleet *fleet, struct call *call, int result, u
 		return;
 	}
 	call->phase = CALL_CONNECTED;
+	call->ulp = ch_layer_wants_ulp((enum ch_layer_policy)fleet->options.record_layer,
+				       &fleet->ktls) &&
+		    ch_ktls_prepare(call->file.index) == 0;
 	if (call->device.impostor) {
 		struct sim_impostor_view *view = &fleet->impostors[call->impostor];
 		view->called = true;
@@ -442,6 +497,9 @@ static void on_recv(struct call *call, const struct ch_completion *done)
 		peer_gone(call, done->result);
 	else if (done->end)
 		peer_gone(call, 0);
+	else if (call->device.rx_kernel)
+		sim_device_record(&call->device, done->record_type, done->payload,
+				  done->payload_len);
 	else if (done->buffered)
 		sim_device_data(&call->device, done->payload, done->payload_len);
 }
@@ -493,6 +551,8 @@ void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *don
 		on_recv(call, done);
 	else if (op == CALL_OP_SEND)
 		on_send(fleet, call, done->result);
+	else if (op == CALL_OP_RECORD && done->result < 0)
+		peer_gone(call, done->result);
 	progress(fleet, call, now_ns);
 }
 

@@ -5,6 +5,7 @@
  * ENDING (until nothing is in flight) and back to WAITING for the next, or to DONE.
  */
 #include "fleet.h"
+#include "kernel/layer.h"
 #include "kernel/ring.h"
 #include "user/core/slab.h"
 #include "user/core/timer.h"
@@ -21,6 +22,7 @@ enum call_op {
 	CALL_OP_SEND,
 	CALL_OP_CANCEL,
 	CALL_OP_CLOSE,
+	CALL_OP_RECORD, /* close_notify through kernel TLS */
 	CALL_OP_WAKE, /* of the fleet, not of a call */
 };
 
@@ -36,6 +38,7 @@ struct call {
 	uint32_t generation;	 /**< of user_data: one per socket */
 	uint32_t attempts;	 /**< failed calls in a row */
 	uint32_t impostor;	 /**< index of its view */
+	struct ch_ring_message *message; /**< of CALL_OP_RECORD, while it is in flight */
 	struct ch_file file;	 /**< index -1 = no socket */
 	uint8_t phase;		 /**< enum call_phase */
 	uint8_t end;		 /**< enum sim_end of the present call */
@@ -46,6 +49,7 @@ struct call {
 	bool logged_in;		 /**< latency was recorded */
 	bool notifying;
 	bool half_closed;	 /**< our FIN is sent */
+	bool ulp;		 /**< the socket can take kernel TLS */
 	bool peer_gone;		 /**< the collector's FIN or RST was seen */
 	bool lingering;		 /**< closing; the timer limits it */
 };
@@ -53,6 +57,7 @@ struct call {
 struct sim_fleet {
 	struct sim_fleet_options options;
 	struct sim_shared shared;
+	struct ch_ktls_support ktls;
 	struct ch_ring *ring;
 	struct ch_wheel wheel;
 	struct call *calls;	/**< devices, then impostors */

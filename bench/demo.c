@@ -6,6 +6,7 @@
 #include "report.h"
 #include "verify.h"
 
+#include "kernel/layer.h"
 #include "kernel/probe.h"
 #include "kernel/sock.h"
 
@@ -37,7 +38,7 @@ static const char impostor_kinds[] =
 	"no-cert-request:2,silent:2,garbage:2,bad-hello:2,no-session-id:2,broken-chunk:2";
 
 struct demo_args {
-	const char *callhomed, *keep;
+	const char *callhomed, *keep, *record_layer;
 	uint64_t devices, duration_ns;
 	bool quiet;
 };
@@ -148,8 +149,9 @@ static int make_pki(struct demo *demo)
 
 	ch_address_format(&demo->address, listen);
 	snprintf(limits, sizeof(limits),
-		 "limits: {login-timeout: %ds, max-sessions: %llu, shutdown-timeout: 30s}\n",
-		 LOGIN_TIMEOUT_S, (unsigned long long)sessions);
+		 "limits: {login-timeout: %ds, max-sessions: %llu, shutdown-timeout: 30s}\n"
+		 "record-layer: %s\n",
+		 LOGIN_TIMEOUT_S, (unsigned long long)sessions, demo->args->record_layer);
 	const struct sim_pki_spec spec = {
 		.dir = demo->dir,
 		.devices = (uint32_t)demo->args->devices,
@@ -201,7 +203,7 @@ static int start_load(struct demo *demo)
 		sim_failures_add(&demo->failures, "%s", error);
 		return -1;
 	}
-	const struct sim_fleet_options options = {
+	struct sim_fleet_options options = {
 		.pki = demo->pki,
 		.targets = {demo->address},
 		.target_count = 1,
@@ -222,6 +224,7 @@ static int start_load(struct demo *demo)
 		.seed = 1,
 	};
 	uint32_t threads = sim_load_threads(demo->args->devices, demo->nofile);
+	(void)!sim_layer_parse(demo->args->record_layer, &options.record_layer);
 	return check(demo, sim_load_start(&demo->load, &options, threads),
 		     "the fleet does not start");
 }
@@ -421,6 +424,12 @@ static void put_members(struct ch_json *json, const struct demo *demo, double se
 	ch_json_uint(json, "spooled", demo->verdict.notifications);
 	ch_json_uint(json, "replies", demo->verdict.replies);
 	ch_json_str(json, "record_layer", layer);
+	ch_json_object(json, "device_record_layers");
+	for (int i = CH_LAYER_USER; i <= CH_LAYER_KERNEL_TX; i++) {
+		if (c->layers[i] > 0)
+			ch_json_uint(json, ch_layer_name((enum ch_layer)i), c->layers[i]);
+	}
+	ch_json_object_end(json);
 	ch_json_double(json, "login_p50_ms",
 		       (double)ch_hist_percentile(&demo->now.login_us, 50) / 1000);
 	ch_json_double(json, "login_p99_ms",
@@ -483,6 +492,12 @@ static int demo_command(void *into)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	demo.args = into;
+	uint8_t policy;
+	if (sim_layer_parse(demo.args->record_layer, &policy) != 0) {
+		fprintf(stderr, "callhome-sim demo: --record-layer is auto, kernel or user, not %s\n",
+			demo.args->record_layer);
+		return SIM_EXIT_USAGE;
+	}
 	demo.nofile = probe.nofile;
 	if (find_program(&demo) == 0 && find_port(&demo) == 0 && make_dir(&demo) == 0 &&
 	    make_pki(&demo) == 0 && start_daemon(&demo) == 0)
@@ -504,6 +519,8 @@ static const struct sim_arg args[] = {
 	 "the daemon (default: beside this program)"},
 	{"keep", SIM_ARG_TEXT, offsetof(struct demo_args, keep), "DIR", NULL, 0, 0,
 	 "make DIR, use it and keep it (default: a temporary directory, kept on failure)"},
+	{"record-layer", SIM_ARG_TEXT, offsetof(struct demo_args, record_layer), "LAYER", "auto", 0,
+	 0, "of collector and devices: auto, kernel or user"},
 	{"quiet", SIM_ARG_FLAG, offsetof(struct demo_args, quiet), NULL, NULL, 0, 0, "no live line"},
 };
 

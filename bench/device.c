@@ -258,6 +258,8 @@ static int send_key_update(struct sim_device *device)
 
 	if (device->version != CH_TLS_1_3)
 		return 0;
+	if (device->tx_kernel)
+		return CH_E_UNSUPPORTED; /* this simulator changes keys in user space only */
 	int err = ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
 	return err ? err : ch_record_rekey(&device->record, true);
 }
@@ -272,7 +274,9 @@ static void on_handshake_record(struct sim_device *device, const uint8_t *data, 
 		case CH_TLSMSG_MORE:
 			return;
 		case CH_TLSMSG_KEY_UPDATE:
-			err = ch_record_rekey(&device->record, false);
+			err = device->rx_kernel ? CH_E_UNSUPPORTED : 0;
+			if (!err)
+				err = ch_record_rekey(&device->record, false);
 			if (!err && requested)
 				err = send_key_update(device);
 			break;
@@ -325,6 +329,15 @@ static void on_record(struct sim_device *device, const struct ch_record_event *e
 	}
 }
 
+void sim_device_record(struct sim_device *device, uint8_t type, uint8_t *data, size_t len)
+{
+	const struct ch_record_event event = {.type = type, .data = data, .len = len};
+
+	device->shared->counters.received_bytes += len;
+	if (device->state != SIM_CLOSING)
+		on_record(device, &event);
+}
+
 void sim_device_data(struct sim_device *device, uint8_t *data, size_t len)
 {
 	device->shared->counters.received_bytes += len;
@@ -366,7 +379,7 @@ void sim_device_notify(struct sim_device *device)
 		counters->held += !device->impostor;
 		return;
 	}
-	if (ch_record_wants_rekey(&device->record) && send_key_update(device) != 0) {
+	if (!device->tx_kernel && ch_record_wants_rekey(&device->record) && send_key_update(device) != 0) {
 		finish(device, SIM_END_LOCAL);
 		return;
 	}
@@ -381,6 +394,10 @@ int sim_device_say_close(struct sim_device *device)
 	static const uint8_t close_notify[] = {1, CH_ALERT_CLOSE_NOTIFY};
 	const struct ch_slice part = {close_notify, sizeof(close_notify)};
 
+	if (device->tx_kernel) {
+		device->say_close = true;
+		return 0;
+	}
 	return ch_record_seal(&device->record, CH_RECORD_ALERT, &part, 1, &device->out);
 }
 
@@ -421,6 +438,8 @@ void sim_device_reset(struct sim_device *device)
 
 int sim_device_send_plain(struct sim_device *device, struct ch_slice plain)
 {
+	if (device->tx_kernel)
+		return ch_buf_append(&device->out, plain.data, plain.len);
 	return ch_record_seal(&device->record, CH_RECORD_DATA, &plain, 1, &device->out);
 }
 

@@ -54,6 +54,7 @@ struct sim_counters {
 	uint64_t held;		/**< notifications left out because the collector did not read */
 	uint64_t sent_bytes;
 	uint64_t received_bytes;
+	uint64_t layers[5];	      /**< sessions of honest devices by enum ch_layer */
 	uint64_t ends[SIM_END_COUNT]; /**< connections of honest devices by how they ended */
 	uint64_t impostors;	      /**< started */
 	uint64_t impostors_ended;     /**< ended by the collector */
@@ -113,6 +114,9 @@ struct sim_device {
 	bool abort;	 /**< an impostor: end with a RST */
 	bool stall;	 /**< an impostor: do not read any more */
 	bool mute;	 /**< an impostor: rpcs are not answered */
+	bool rx_kernel;	 /**< the kernel opens records */
+	bool tx_kernel;	 /**< the kernel seals: @out holds plaintext */
+	bool say_close;	 /**< tx_kernel: close_notify is due behind @out */
 };
 
 void sim_device_init(struct sim_device *device, struct sim_shared *shared, uint32_t index,
@@ -135,6 +139,9 @@ static inline bool sim_device_in_handshake(const struct sim_device *device)
 
 /** Bytes received after the handshake; decrypted in place. */
 void sim_device_data(struct sim_device *device, uint8_t *data, size_t len);
+
+/** One record that the kernel opened. */
+void sim_device_record(struct sim_device *device, uint8_t type, uint8_t *data, size_t len);
 
 /** The collector closed (FIN) or the connection broke (@error: negated errno). */
 void sim_device_gone(struct sim_device *device, int error);

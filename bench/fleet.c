@@ -210,6 +210,7 @@ static int make_ring(struct sim_fleet *fleet)
 	};
 	int err = ch_ring_new(&options, &fleet->ring);
 
+	ch_ktls_probe(&fleet->ktls);
 	if (!err)
 		err = fleet->ring->ops->wake(fleet->ring, fleet->wake_fd,
 					     ch_user_data(CALL_OP_WAKE, 0, 0));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
+#include "kernel/layer.h"
 #include "user/core/option.h"
 
 #include <stdio.h>
@@ -163,4 +164,21 @@ bool sim_address_in_prefix(const struct ch_address *address, const char *prefix)
 		return false;
 	uint8_t mask = (uint8_t)(0xff00u >> (bits % 8));
 	return bits % 8 == 0 || ((address->ip[bytes] ^ base.ip[bytes]) & mask) == 0;
+}
+
+int sim_layer_parse(const char *text, uint8_t *policy)
+{
+	static const char *const names[] = {
+		[CH_LAYER_POLICY_AUTO] = "auto",
+		[CH_LAYER_POLICY_KERNEL] = "kernel",
+		[CH_LAYER_POLICY_USER] = "user",
+	};
+
+	for (uint8_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*policy = i;
+			return 0;
+		}
+	}
+	return CH_E_SYNTAX;
 }

@@ -28,6 +28,9 @@ void sim_load_deinit(struct sim_load *load);
 CH_NODISCARD int sim_plans_parse(const char *text, struct sim_plan *plans, uint32_t most,
 				 uint32_t *count, char error[256]);
 
+/** "auto", "kernel" or "user" as enum ch_layer_policy. @return 0 or CH_E_SYNTAX */
+CH_NODISCARD int sim_layer_parse(const char *text, uint8_t *policy);
+
 /** Is the address one of this machine's loopback addresses? */
 bool sim_address_is_loopback(const struct ch_address *address);
 /** Is it inside "192.0.2.0/24" or "2001:db8::/32"? @return false also when @prefix is none */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
+
+#include "kernel/layer.h"
 #include "args.h"
 
 #include "user/core/option.h"
@@ -84,6 +86,12 @@ void sim_report_json(struct ch_json *json, const struct sim_snapshot *snapshot, 
 	ch_json_uint(json, "impostors_left", c->impostors_left);
 	put_hist(json, "login_us", &snapshot->login_us);
 	put_hist(json, "connect_us", &snapshot->connect_us);
+	ch_json_object(json, "record_layers");
+	for (int layer = CH_LAYER_USER; layer <= CH_LAYER_KERNEL_TX; layer++) {
+		if (c->layers[layer] > 0)
+			ch_json_uint(json, ch_layer_name((enum ch_layer)layer), c->layers[layer]);
+	}
+	ch_json_object_end(json);
 	ch_json_object(json, "ends");
 	for (int end = SIM_END_CLOSED; end < SIM_END_COUNT; end++) {
 		if (c->ends[end] > 0)

@@ -21,7 +21,7 @@
 #define TICK_NS 50000000
 
 struct run {
-	const char *pki, *source, *tls, *framing, *impostors, *verify, *own;
+	const char *pki, *source, *tls, *framing, *record_layer, *impostors, *verify, *own;
 	struct sim_texts targets, thresholds;
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
 	uint64_t auth_timeout_ns, max_wait_ns, max_attempts, backoff_min_ns, backoff_max_ns;
@@ -45,6 +45,8 @@ static const struct sim_arg args[] = {
 	{"reply-size", SIM_ARG_SIZE, AT(reply_bytes), "SIZE", "2KiB", 1, 1 << 30,
 	 "size of the answer to get and get-config"},
 	{"tls", SIM_ARG_TEXT, AT(tls), "VERSION", "mix", 0, 0, "mix, 1.2 or 1.3"},
+	{"record-layer", SIM_ARG_TEXT, AT(record_layer), "LAYER", "auto", 0, 0,
+	 "where the devices protect records: auto, kernel or user"},
 	{"framing", SIM_ARG_TEXT, AT(framing), "BASE", "mix", 0, 0,
 	 "NETCONF base: mix, 1.0 or 1.1"},
 	{"source", SIM_ARG_TEXT, AT(source), "ADDR", "127.1.0.1", 0, 0,
@@ -158,6 +160,8 @@ static int read_choices(const struct run *run, struct sim_fleet_options *options
 
 	if (choose(run->tls, tls, tls_values, &options->tls) != 0)
 		return usage("--tls is mix, 1.2 or 1.3, not", run->tls);
+	if (sim_layer_parse(run->record_layer, &options->record_layer) != 0)
+		return usage("--record-layer is auto, kernel or user, not", run->record_layer);
 	if (choose(run->framing, framing, framing_values, &options->framing) != 0)
 		return usage("--framing is mix, 1.0 or 1.1, not", run->framing);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector core */
-#include "user/collector/layer.h"
+/* links: kernel core */
+#include "kernel/layer.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -5,6 +5,7 @@
  * then through one table of options (config_option.c) that yields parser, defaults, limits, help and
  * docs. Relative paths are relative to the file. Immutable after load.
  */
+#include "kernel/layer.h"
 #include "user/core/address.h"
 #include "user/core/buf.h"
 #include "user/core/log.h"
@@ -44,8 +45,6 @@ struct ch_config_profile {
 	bool subscribe_without_interleave; /**< subscribe also where :interleave is missing (no rpc afterwards) */
 	uint64_t probe_interval_ns;	   /**< NETCONF liveness probe on an idle session; 0 = off */
 };
-
-enum ch_layer_policy { CH_LAYER_POLICY_AUTO, CH_LAYER_POLICY_KERNEL, CH_LAYER_POLICY_USER };
 
 enum ch_unknown_policy { CH_UNKNOWN_REJECT, CH_UNKNOWN_QUARANTINE };
 

@@ -8,7 +8,7 @@
 #include "admission.h"
 #include "conn.h"
 #include "devices.h"
-#include "layer.h"
+#include "kernel/layer.h"
 #include "quarantine.h"
 #include "registry.h"
 #include "spool.h"

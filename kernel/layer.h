@@ -4,8 +4,10 @@
  * Which record layer a session gets, per direction, and why: policy of the configuration against
  * what the start-up probe found. Pure.
  */
-#include "config.h"
-#include "kernel/ktls.h"
+#include "ktls.h"
+
+/** What the configuration asks for. */
+enum ch_layer_policy { CH_LAYER_POLICY_AUTO, CH_LAYER_POLICY_KERNEL, CH_LAYER_POLICY_USER };
 
 enum ch_layer {
 	CH_LAYER_NONE, /**< no session yet */
