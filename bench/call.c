@@ -81,6 +81,7 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	call->logged_in = false;
 	call->half_closed = false;
 	call->lingering = false;
+	call->started = false;
 	call->peer_gone = false;
 	call->flight_at = 0;
 	ch_buf_deinit(&call->flight);
@@ -243,13 +244,15 @@ static void hand_over(struct sim_fleet *fleet, struct call *call)
  */
 static void start_receiving(struct sim_fleet *fleet, struct call *call)
 {
-	if (!call->file.fixed && !call->device.impostor) {
+	if (!call->started && !call->device.impostor)
+		hand_over(fleet, call);
+	call->started = true;
+	if (fleet->options.fixed && !call->file.fixed && !call->device.impostor) {
 		int err = fleet->ring->ops->install(fleet->ring, call->slot, call->file.index);
 		if (err) {
 			fleet->error = err;
 			return;
 		}
-		hand_over(fleet, call);
 		ch_sock_close(call->file.index);
 		call->file = (struct ch_file){(int32_t)call->slot, true};
 	}
@@ -317,7 +320,7 @@ static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns
 		if (!call->file.fixed && in_flight(call, CALL_OP_SEND))
 			return;
 		/* and keys go into the kernel only behind everything sealed before */
-		if (!call->file.fixed && sends(call) && layer_plan(fleet, call).tx) {
+		if (!call->started && sends(call) && layer_plan(fleet, call).tx) {
 			flush(fleet, call);
 			return;
 		}

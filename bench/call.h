@@ -49,6 +49,7 @@ struct call {
 	bool logged_in;		 /**< latency was recorded */
 	bool notifying;
 	bool half_closed;	 /**< our FIN is sent */
+	bool started;		 /**< the session's receive was armed once */
 	bool ulp;		 /**< the socket can take kernel TLS */
 	bool peer_gone;		 /**< the collector's FIN or RST was seen */
 	bool lingering;		 /**< closing; the timer limits it */

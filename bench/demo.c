@@ -50,6 +50,7 @@ struct demo {
 	char spool[PATH_BYTES], log[PATH_BYTES];
 	struct ch_address address;
 	uint64_t nofile;
+	bool fixed;
 	struct sim_pki *pki;
 	struct sim_daemon daemon;
 	struct sim_load load;
@@ -225,6 +226,7 @@ static int start_load(struct demo *demo)
 	};
 	uint32_t threads = sim_load_threads(demo->args->devices, demo->nofile);
 	(void)!sim_layer_parse(demo->args->record_layer, &options.record_layer);
+	options.fixed = demo->fixed;
 	return check(demo, sim_load_start(&demo->load, &options, threads),
 		     "the fleet does not start");
 }
@@ -499,6 +501,7 @@ static int demo_command(void *into)
 		return SIM_EXIT_USAGE;
 	}
 	demo.nofile = probe.nofile;
+	demo.fixed = probe.fixed_close;
 	if (find_program(&demo) == 0 && find_port(&demo) == 0 && make_dir(&demo) == 0 &&
 	    make_pki(&demo) == 0 && start_daemon(&demo) == 0)
 		run_demo(&demo);

@@ -32,6 +32,7 @@ struct sim_fleet_options {
 	uint64_t reply_bytes;
 	uint8_t tls;		      /**< SIM_TLS_MIX, _ONLY_1_2 or _ONLY_1_3 */
 	uint8_t framing;	      /**< enum sim_framing */
+	bool fixed;		      /**< sessions live in the fixed table (ch_probe: fixed_close) */
 	uint8_t record_layer;	      /**< enum ch_layer_policy */
 	bool reconnect;
 	uint64_t max_wait_ns;	      /**< for TCP to come up (RFC 9643: 5 s) */

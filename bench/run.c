@@ -393,7 +393,9 @@ static int start(const struct run *run, const struct sim_fleet_options *options,
 	uint32_t threads = sim_load_threads(run->devices, probe.nofile);
 	if (threads < run->threads)
 		threads = (uint32_t)run->threads;
-	int err = sim_load_start(load, options, threads);
+	struct sim_fleet_options with = *options;
+	with.fixed = probe.fixed_close;
+	int err = sim_load_start(load, &with, threads);
 	if (!err)
 		return 0;
 	fprintf(stderr, "callhome-sim run: cannot start: %s\n", ch_error_text(err));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe.h"
 
+#include "ring.h"
 #include "sock.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +85,58 @@ static void check_registrations(struct ch_probe *probe, struct io_uring *ring)
 	free(memory);
 }
 
+static void ignore(void *ctx, const struct ch_completion *completion)
+{
+	(void)ctx;
+	(void)completion;
+}
+
+/** Closes slot 1 while slot 0 receives. @return @peer, its other end, sees it */
+static bool close_is_seen(struct ch_ring *ring, int peer)
+{
+	struct pollfd other = {.fd = peer, .events = POLLIN};
+
+	if (ring->ops->recv(ring, (struct ch_file){0, true}, 1) != 0)
+		return false;
+	(void)ring->ops->run(ring, 0, 16, ignore, NULL);
+	if (ring->ops->close(ring, (struct ch_file){1, true}, 2) != 0)
+		return false;
+	for (int i = 0; i < 10; i++) {
+		(void)ring->ops->run(ring, 1000000, 16, ignore, NULL);
+		if (poll(&other, 1, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+static bool probe_fixed_close(void)
+{
+	const struct ch_ring_options options = {.entries = 8, .fixed_files = 2, .buffers = 2};
+	struct ch_ring *ring = NULL;
+	int busy[2] = {-1, -1};
+	int closed[2] = {-1, -1};
+	bool seen = false;
+
+	if (ch_ring_new(&options, &ring) != 0)
+		return false;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, busy) == 0 &&
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, closed) == 0 &&
+	    ring->ops->install(ring, 0, busy[0]) == 0 &&
+	    ring->ops->install(ring, 1, closed[0]) == 0) {
+		close(closed[0]);
+		closed[0] = -1;
+		seen = close_is_seen(ring, closed[1]);
+	}
+	ring->ops->free(ring);
+	for (int i = 0; i < 2; i++) {
+		if (busy[i] >= 0)
+			close(busy[i]);
+		if (closed[i] >= 0)
+			close(closed[i]);
+	}
+	return seen;
+}
+
 static void probe_io_uring(struct ch_probe *probe)
 {
 	struct io_uring_params params = {
@@ -152,6 +206,7 @@ void ch_probe(struct ch_probe *probe)
 		snprintf(probe->release, sizeof(probe->release), "%.64s", name.release);
 	probe->nofile = raise_nofile();
 	probe_io_uring(probe);
+	probe->fixed_close = probe->io_uring == 0 && probe_fixed_close();
 	probe->ktls = probe_ktls();
 	probe->ipv6 = ch_sock_probe(&v6_loopback) == 0;
 	somaxconn = read_sysctl("/proc/sys/net/core/somaxconn", 0);

@@ -9,6 +9,12 @@ struct ch_probe {
 	int io_uring;	   /**< 0 = a ring with all features we need was made; else negated errno */
 	char missing[128]; /**< features of io_uring that are missing, comma separated; "" = none */
 	int io_uring_disabled; /**< sysctl kernel.io_uring_disabled (0, 1, 2); -1 = not there */
+	/**
+	 * Closing a slot of the fixed-file table lets go of its file at once. Kernels before 6.5 or
+	 * so wait for every request that began earlier, on any file: with sessions that receive for
+	 * weeks, a closed socket would never send its FIN.
+	 */
+	bool fixed_close;
 	bool ktls;	       /**< TCP_ULP "tls" is known to the kernel */
 	bool ipv6;	       /**< [::1] can be bound */
 	uint64_t nofile;       /**< RLIMIT_NOFILE after raising the soft limit to the hard one */

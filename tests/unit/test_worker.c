@@ -82,6 +82,7 @@ static void setup(void)
 		.workers = &worker,
 		.worker_count = 1,
 		.slots = 4,
+		.fixed = true,
 		.sessions = {.limit = 3},
 		.handshakes = {.limit = 2},
 	};
@@ -341,6 +342,21 @@ Test(worker, login_claims_the_device_and_frees_the_descriptor)
 	cr_assert_eq(shared.handshakes.used, 0);
 	cr_assert_eq(ch_conn_unsent(conn), 0);
 	cr_assert_eq(shared.budget.used, 0, "an idle session holds no buffer");
+}
+
+Test(worker, session_keeps_its_descriptor_where_slots_do_not_close)
+{
+	struct ch_conn *conn;
+
+	shared.fixed = false;
+	conn = log_in(&pool[0]);
+	cr_assert(!conn->file.fixed);
+	cr_assert_eq(ring.installs, 0);
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV), -ECONNRESET, false);
+	turn();
+	cr_assert(!fake_find(&ring, FAKE_CLOSE)->file.fixed, "the descriptor itself is closed");
+	settle();
+	check_baseline();
 }
 
 Test(worker, login_works_over_tls_1_2)

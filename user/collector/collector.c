@@ -85,6 +85,17 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	return 0;
 }
 
+static void clamp(struct ch_collector *c, const char *limit, uint64_t *value, uint64_t usable,
+		  const char *fix)
+{
+	if (*value <= usable)
+		return;
+	ch_log(&c->shared.log, CH_LOG_WARNING,
+	       "event=limit-clamped limit=%s asked=%llu used=%llu fix=\"%s\"", limit,
+	       (unsigned long long)*value, (unsigned long long)usable, fix);
+	*value = usable;
+}
+
 static void set_limits(struct ch_collector *c, uint64_t nofile)
 {
 	struct ch_shared *s = &c->shared;
@@ -101,14 +112,11 @@ static void set_limits(struct ch_collector *c, uint64_t nofile)
 	s->worker_count = (uint32_t)(workers < WORKERS_MAX ? workers : WORKERS_MAX);
 	s->sessions.limit = config->max_sessions;
 	s->handshakes.limit = config->max_handshakes;
-	if (s->handshakes.limit > usable) {
-		/* A connection that logs in holds a descriptor; afterwards it holds none. */
-		s->handshakes.limit = usable;
-		ch_log(&s->log, CH_LOG_WARNING,
-		       "event=limit-clamped limit=max-handshakes asked=%llu used=%llu nofile=%llu",
-		       (unsigned long long)config->max_handshakes, (unsigned long long)usable,
-		       (unsigned long long)nofile);
-	}
+	/* A connection that logs in holds a descriptor; afterwards only where the kernel wants it. */
+	clamp(c, "max-handshakes", &s->handshakes.limit, usable, "raise RLIMIT_NOFILE");
+	if (!s->fixed)
+		clamp(c, "max-sessions", &s->sessions.limit, usable,
+		      "raise RLIMIT_NOFILE; newer kernels need no descriptor per session");
 	s->budget.limit = config->byte_budget != 0
 				  ? config->byte_budget
 				  : (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 8;
@@ -272,6 +280,7 @@ int ch_collector_start(struct ch_collector *c, char **error)
 	if (err == 0)
 		err = open_spool(c, &text);
 	if (err == 0) {
+		c->shared.fixed = probe.fixed_close;
 		set_limits(c, probe.nofile);
 		ch_ktls_probe(&c->shared.ktls);
 		err = start_workers(c, &text);

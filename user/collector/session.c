@@ -61,15 +61,18 @@ int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
 	err = ch_handshake_take_keys(conn->login->handshake, &keys);
 	if (err != 0)
 		return err;
-	err = w->ring->ops->install(w->ring, conn->slot, fd);
+	if (w->shared->fixed)
+		err = w->ring->ops->install(w->ring, conn->slot, fd);
 	if (err != 0) {
 		explicit_bzero(&keys, sizeof(keys));
 		return err;
 	}
 	/* Nothing below can fail: what the kernel does not take stays in user space. */
 	hand_over(w, conn, fd, &keys);
-	ch_sock_close(fd);
-	conn->file = (struct ch_file){.index = (int32_t)conn->slot, .fixed = true};
+	if (w->shared->fixed) {
+		ch_sock_close(fd);
+		conn->file = (struct ch_file){.index = (int32_t)conn->slot, .fixed = true};
+	}
 	ch_record_init(&conn->record, w->engine, &keys, &w->shared->budget);
 	explicit_bzero(&keys, sizeof(keys));
 	ch_tlsmsg_init(&conn->tlsmsg, conn->version == CH_TLS_1_3);

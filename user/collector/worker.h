@@ -73,7 +73,8 @@ struct ch_shared {
 	struct ch_client_limits client_limits;
 	struct ch_worker *workers;
 	uint32_t worker_count;
-	uint32_t slots; /**< per worker */
+	uint32_t slots;	   /**< per worker */
+	bool fixed; /**< sessions live in the fixed-file table; else they keep their descriptors */
 	_Atomic bool aborting;
 };
 

@@ -26,6 +26,7 @@ static void print_kernel(void)
 	else
 		printf("  io_uring: no (%s)\n", advice != NULL ? advice
 							       : ch_error_text(probe.io_uring));
+	printf("  sessions without descriptors: %s\n", yes(probe.fixed_close));
 	printf("  TLS in the kernel: %s\n", yes(probe.ktls));
 	printf("  IPv6: %s\n", yes(probe.ipv6));
 	printf("  files per process: %" PRIu64 "\n", probe.nofile);
