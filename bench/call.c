@@ -231,10 +231,8 @@ static void hand_over(struct sim_fleet *fleet, struct call *call)
 	struct ch_layer_plan plan = layer_plan(fleet, call);
 	const struct ch_record_keys *keys = &device->record.keys;
 
-	device->rx_kernel =
-		plan.rx && ch_ktls_install(call->file.index, CH_KTLS_RX, keys) == 0;
-	device->tx_kernel =
-		plan.tx && ch_ktls_install(call->file.index, CH_KTLS_TX, keys) == 0;
+	device->rx_kernel = plan.rx && ch_ktls_install(call->file.index, CH_KTLS_RX, keys) == 0;
+	device->tx_kernel = plan.tx && ch_ktls_install(call->file.index, CH_KTLS_TX, keys) == 0;
 	fleet->shared.counters.layers[ch_layer_of(true, device->rx_kernel, device->tx_kernel)]++;
 }
 
@@ -281,8 +279,8 @@ static void start_notifying(struct sim_fleet *fleet, struct call *call, uint64_t
 
 /*
  * The last bytes (an alert, say) must arrive: a close with unread bytes of the collector would send
- * a RST behind them. So a FIN first, and the close when the collector's comes. A slot cannot do that;
- * there close_notify is an answer, and the collector has nothing left to say.
+ * a RST behind them. So a FIN first, and the close when the collector's comes. A slot cannot do
+ * that; there close_notify is an answer, and the collector has nothing left to say.
  */
 static void linger(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
 {
@@ -536,7 +534,7 @@ void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *don
 	if (op == CALL_OP_CANCEL)
 		call->cancels--;
 	else if (!done->more)
-		call->inflight &= (uint8_t)~(1u << op);
+		call->inflight &= (uint8_t) ~(1u << op);
 	if (op == CALL_OP_CLOSE) {
 		gone(fleet, call);
 		return;

@@ -7,9 +7,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define RPC_MAX (1024 * 1024)	   /* bytes of one rpc of the collector */
-#define QUEUE_MAX (64 * 1024)	   /* bytes in @out above which notifications are held */
-#define IDLE_BUFFER_MAX 1024	   /* bytes of @out an idle device keeps */
+#define RPC_MAX (1024 * 1024) /* bytes of one rpc of the collector */
+#define QUEUE_MAX (64 * 1024) /* bytes in @out above which notifications are held */
+#define IDLE_BUFFER_MAX 1024  /* bytes of @out an idle device keeps */
 
 static const char *const end_names[SIM_END_COUNT] = {
 #define X(sym, name) [SIM_END_##sym] = name,
@@ -203,8 +203,8 @@ static void on_message(struct sim_device *device, struct ch_slice message)
 			sim_device_close(device, SIM_END_PROTOCOL);
 			return;
 		}
-		device->chunked = (hello.capabilities & CH_CAP_BASE_1_1) &&
-				  sim_netconf_offers_chunks(device);
+		device->chunked =
+			(hello.capabilities & CH_CAP_BASE_1_1) && sim_netconf_offers_chunks(device);
 		if (device->chunked)
 			ch_framer_set(&device->framer, CH_FRAMING_CHUNKED);
 		set_state(device, SIM_OPEN);
@@ -379,7 +379,8 @@ void sim_device_notify(struct sim_device *device)
 		counters->held += !device->impostor;
 		return;
 	}
-	if (!device->tx_kernel && ch_record_wants_rekey(&device->record) && send_key_update(device) != 0) {
+	if (!device->tx_kernel && ch_record_wants_rekey(&device->record) &&
+	    send_key_update(device) != 0) {
 		finish(device, SIM_END_LOCAL);
 		return;
 	}

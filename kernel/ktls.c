@@ -125,8 +125,7 @@ int ch_ktls_install(int fd, enum ch_ktls_direction direction, const struct ch_re
 /* A connected pair of TCP sockets on loopback; the ULP knows no other kind. */
 static int tcp_pair(int pair[2])
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	socklen_t len = sizeof(address);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int err = 0;
@@ -176,7 +175,8 @@ static void probe_cipher(uint16_t version, uint8_t aead, struct ch_ktls_support 
 	if (version == CH_TLS_1_3 && result->rx == 0) {
 		/* Only a kernel that can change the keys of a session takes them twice. */
 		support->rekey |= ch_ktls_install(pair[0], CH_KTLS_RX, &keys) == 0;
-		support->no_pad |= set(pair[0], SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on)) == 0;
+		err = set(pair[0], SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on));
+		support->no_pad |= err == 0;
 	}
 	close_pair(pair);
 }

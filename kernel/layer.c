@@ -17,7 +17,8 @@ struct ch_layer_plan ch_layer_plan(enum ch_layer_policy policy,
 		return (struct ch_layer_plan){.why = CH_WHY_POLICY};
 	if (support->ulp != 0)
 		return (struct ch_layer_plan){.why = CH_WHY_NO_TLS};
-	/* RFC 8446 section 4.6.3: KeyUpdate must be handled; such a kernel would end the session. */
+	/* RFC 8446 section 4.6.3: KeyUpdate must be handled; such a kernel would end the session.
+	 */
 	if (policy == CH_LAYER_POLICY_AUTO && version == CH_TLS_1_3 && !support->rekey)
 		return (struct ch_layer_plan){.why = CH_WHY_REKEY};
 	return (struct ch_layer_plan){
@@ -57,8 +58,8 @@ const char *ch_layer_why_text(enum ch_layer_why why)
 		[CH_WHY_NONE] = "",
 		[CH_WHY_POLICY] = "the configuration says record-layer: user",
 		[CH_WHY_NO_TLS] = "the kernel does not do TLS (CONFIG_TLS, or the module tls)",
-		[CH_WHY_REKEY] = "this kernel cannot change the keys of a TLS 1.3 session "
-				 "(KeyUpdate); record-layer: kernel uses it all the same",
+		[CH_WHY_REKEY] = ("this kernel cannot change the keys of a TLS 1.3 session "
+				  "(KeyUpdate); record-layer: kernel uses it all the same"),
 		[CH_WHY_CIPHER] = "the kernel lacks the cipher",
 		[CH_WHY_REFUSED] = "the kernel refused the keys or the socket",
 	};

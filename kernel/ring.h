@@ -18,13 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Bytes before the payload of a receive: io_uring_recvmsg_out (16), room for a record type (24). */
+/** Bytes before the payload of a receive: io_uring_recvmsg_out (16), room for a record type (24).
+ */
 #define CH_RING_HEADROOM 40
 /** Payload bytes of a receive buffer: one TLS record of plaintext. */
 #define CH_RING_PAYLOAD 16384
 
 struct ch_ring_options {
-	uint32_t entries;     /**< of the submission queue, at most 8192; completions: 8 times that */
+	uint32_t entries; /**< of the submission queue, at most 8192; completions: 8 times that */
 	uint32_t fixed_files; /**< slots of the fixed-file table; at most RLIMIT_NOFILE */
 	uint32_t buffers;     /**< receive buffers, a power of two <= 32768 */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A ring without a kernel: operations are kept in a list, the test completes them as it likes (short
- * sends, ENOBUFS, lost multishots, stale completions) and the next run delivers.
+ * A ring without a kernel: operations are kept in a list, the test completes them as it likes
+ * (short sends, ENOBUFS, lost multishots, stale completions) and the next run delivers.
  */
 #include "kernel/ring.h"
 
@@ -29,7 +29,7 @@ struct fake_op {
 	void *into;	  /**< RECV_EXACT */
 	const void *data; /**< SEND */
 	uint32_t len;
-	uint8_t record_type;		     /**< SEND_RECORD */
+	uint8_t record_type;		  /**< SEND_RECORD */
 	enum ch_ktls_direction direction; /**< REKEY */
 };
 
@@ -54,16 +54,19 @@ struct fake_op *fake_find(struct fake_ring *ring, enum fake_kind kind);
 /** Queues a completion of @op; the operation is over unless @more. */
 void fake_complete(struct fake_ring *ring, struct fake_op *op, int32_t result, bool more);
 
-/** Queues a receive completion with a payload (copied into a buffer of the fake's, one at a time). */
+/** Queues a receive completion with a payload (copied into a buffer of the fake's, one at a time).
+ */
 void fake_payload(struct fake_ring *ring, struct fake_op *op, const void *data, uint32_t len,
 		  bool more);
 
-/** As the kernel's record layer does: a record's plaintext with its type; empty ones have no buffer. */
+/** As the kernel's record layer does: a record's plaintext with its type; empty ones have no
+ * buffer. */
 void fake_record(struct fake_ring *ring, struct fake_op *op, uint8_t type, const void *data,
 		 uint32_t len);
 
 /** Queues any completion. */
 void fake_push(struct fake_ring *ring, const struct ch_completion *completion);
 
-/** Completes every pending cancel (and what it cancels) and every pending close. @return how many. */
+/** Completes every pending cancel (and what it cancels) and every pending close. @return how many.
+ */
 unsigned fake_settle(struct fake_ring *ring);

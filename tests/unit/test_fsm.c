@@ -22,7 +22,8 @@ Test(fsm, good_life_goes_through_every_stage)
 		{CH_EV_STEP_DONE, CH_CONN_RECORD_ARM, 0},
 		{CH_EV_FLUSHED, CH_CONN_HELLO_WAIT, CH_ACT_ARM | CH_ACT_SEND_HELLO},
 		{CH_EV_HELLO, CH_CONN_OPEN, CH_ACT_UP | CH_ACT_TIMER},
-		{CH_EV_LOCAL_END, CH_CONN_CLOSING, CH_ACT_END | CH_ACT_CLOSE_SESSION | CH_ACT_TIMER},
+		{CH_EV_LOCAL_END, CH_CONN_CLOSING,
+		 CH_ACT_END | CH_ACT_CLOSE_SESSION | CH_ACT_TIMER},
 		{CH_EV_SESSION_CLOSED, CH_CONN_DRAIN, CH_ACT_ALERT | CH_ACT_TIMER},
 		{CH_EV_PEER_GONE, CH_CONN_CANCEL, CH_ACT_CANCEL},
 		{CH_EV_QUIET, CH_CONN_CLOSED, CH_ACT_CLOSE},
@@ -50,8 +51,8 @@ Test(fsm, end_is_published_exactly_once_on_every_path)
 			if (!t->known)
 				continue;
 			cr_assert_eq((t->actions & CH_ACT_END) != 0,
-				     s < CH_CONN_CLOSING && t->next >= CH_CONN_CLOSING,
-				     "%s on %s", ch_conn_state_name((enum ch_conn_state)s),
+				     s < CH_CONN_CLOSING && t->next >= CH_CONN_CLOSING, "%s on %s",
+				     ch_conn_state_name((enum ch_conn_state)s),
 				     ch_conn_event_name((enum ch_conn_event)e));
 		}
 	}
@@ -105,6 +106,7 @@ Test(fsm, graph_names_every_state)
 	for (unsigned s = 0; s < CH_CONN_STATE_COUNT; s++)
 		cr_assert_not_null(
 			strstr((char *)dot.data, ch_conn_state_name((enum ch_conn_state)s)));
-	cr_assert_not_null(strstr((char *)dot.data, "\"hello-wait\" -> \"open\" [label=\"hello\"]"));
+	cr_assert_not_null(
+		strstr((char *)dot.data, "\"hello-wait\" -> \"open\" [label=\"hello\"]"));
 	ch_buf_deinit(&dot);
 }

@@ -16,6 +16,8 @@
 /* Descriptors kept for listeners, rings, spool, control clients and the libraries. */
 #define NOFILE_RESERVE 512
 #define RING_ENTRIES 4096
+#define PROBE_TRIES 20
+#define PROBE_PAUSE_US 100000
 #define LONGEST_WAIT_NS (60ull * 1000000000)
 
 static void write_log(void *ctx, enum ch_log_level level, const char *line)
@@ -112,7 +114,8 @@ static void set_limits(struct ch_collector *c, uint64_t nofile)
 	s->worker_count = (uint32_t)(workers < WORKERS_MAX ? workers : WORKERS_MAX);
 	s->sessions.limit = config->max_sessions;
 	s->handshakes.limit = config->max_handshakes;
-	/* A connection that logs in holds a descriptor; afterwards only where the kernel wants it. */
+	/* A connection that logs in holds a descriptor; afterwards only where the kernel wants it.
+	 */
 	clamp(c, "max-handshakes", &s->handshakes.limit, usable, "raise RLIMIT_NOFILE");
 	if (!s->fixed)
 		clamp(c, "max-sessions", &s->sessions.limit, usable,
@@ -127,6 +130,21 @@ static void set_limits(struct ch_collector *c, uint64_t nofile)
 	};
 }
 
+/*
+ * Is the address free? The kernel tears the ring of a daemon that was killed down in the
+ * background, so that its port stays busy for a moment: a restart waits for it.
+ */
+static int probe_address(const struct ch_address *address)
+{
+	int err = ch_sock_probe(address);
+
+	for (int i = 0; err == -EADDRINUSE && i < PROBE_TRIES; i++) {
+		usleep(PROBE_PAUSE_US);
+		err = ch_sock_probe(address);
+	}
+	return err;
+}
+
 /* Nobody else may listen there: with SO_REUSEPORT a second daemon would take half of the fleet. */
 static int probe_listeners(struct ch_collector *c, struct ch_buf *text)
 {
@@ -137,7 +155,7 @@ static int probe_listeners(struct ch_collector *c, struct ch_buf *text)
 		const struct ch_config_listener *l = &c->config->listeners[i];
 
 		ch_address_format(&l->address, address);
-		err = ch_sock_probe(&l->address);
+		err = probe_address(&l->address);
 		if (err == 0)
 			continue;
 		if (l->optional && (err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL)) {
@@ -146,8 +164,8 @@ static int probe_listeners(struct ch_collector *c, struct ch_buf *text)
 			       ch_error_text(err));
 			continue;
 		}
-		if (ch_buf_printf(text, "cannot listen on %s (listener %s): %s%s\n", address, l->name,
-				  ch_error_text(err),
+		if (ch_buf_printf(text, "cannot listen on %s (listener %s): %s%s\n", address,
+				  l->name, ch_error_text(err),
 				  err == -EADDRINUSE ? "; is another callhomed running?" : "") != 0)
 			return -ENOMEM;
 		return err;

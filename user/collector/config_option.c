@@ -113,7 +113,8 @@ static const struct ch_choice levels[] = {
 };
 
 _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind) == 4 &&
-		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_layer_policy) == 4 && sizeof(enum ch_log_level) == 4,
+		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_layer_policy) == 4 &&
+		       sizeof(enum ch_log_level) == 4,
 	       "a choice is stored as 32 bits");
 
 /* A field of struct ch_config, or of the item that a list section holds. */

@@ -176,8 +176,8 @@ void ch_conn_event(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_event
 	const struct ch_transition *t = ch_fsm_step((enum ch_conn_state)conn->state, event);
 
 	if (!t->known) {
-		ch_log(&w->shared->log, CH_LOG_ERROR, "event=bug conn=%u.%u state=%s on=%s", w->index,
-		       conn->slot, ch_conn_state_name((enum ch_conn_state)conn->state),
+		ch_log(&w->shared->log, CH_LOG_ERROR, "event=bug conn=%u.%u state=%s on=%s",
+		       w->index, conn->slot, ch_conn_state_name((enum ch_conn_state)conn->state),
 		       ch_conn_event_name(event));
 		return;
 	}
@@ -439,7 +439,8 @@ void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_com
 	if (c->result < 0) {
 		conn->sent_at = conn->sent.len;
 		conn->queue.len = 0;
-		/* An alert may wait in front of the reset: the receive tells why the peer is gone. */
+		/* An alert may wait in front of the reset: the receive tells why the peer is gone.
+		 */
 		if (!conn->receiving && conn->reading == 0 && !conn->queued)
 			ch_conn_gone(w, conn, c->result);
 		return;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One connection, from accept to the freed slot. `conn.c` interprets the table of `fsm.c` and is the
- * only writer of the state; `login.c` moves handshake records, `session.c` what comes after them.
- * Thread: its worker's.
+ * One connection, from accept to the freed slot. `conn.c` interprets the table of `fsm.c` and is
+ * the only writer of the state; `login.c` moves handshake records, `session.c` what comes after
+ * them. Thread: its worker's.
  */
 #include "fsm.h"
 #include "kernel/ring.h"
@@ -20,8 +20,8 @@ struct ch_worker;
 struct ch_login {
 	struct ch_handshake *handshake;
 	uint8_t header[CH_TLS_HEADER];
-	bool heard;	      /**< the device sent at least one byte */
-	struct ch_buf record; /**< header and body of the record being read */
+	bool heard;		    /**< the device sent at least one byte */
+	struct ch_buf record;	    /**< header and body of the record being read */
 	struct ch_identity unknown; /**< quarantine: the proven identity of an unknown device */
 };
 
@@ -39,7 +39,8 @@ struct ch_control_record {
 #define CH_CONTROL_RECORDS_MAX 16
 
 struct ch_conn {
-	struct ch_timer timer; /**< deadline of the state; in OPEN the next request or probe deadline */
+	struct ch_timer
+		timer; /**< deadline of the state; in OPEN the next request or probe deadline */
 	struct ch_conn *next_turn; /**< queue of handshake steps */
 	struct ch_login *login;	   /**< NULL once the record layer is armed */
 	uint32_t slot;
@@ -47,10 +48,10 @@ struct ch_conn {
 	uint32_t device; /**< index in the inventory; CH_DEVICE_NONE until possession is proven */
 	uint16_t version;
 	uint8_t aead;
-	uint8_t state;	  /**< enum ch_conn_state; written by ch_conn_event only */
-	uint8_t inflight; /**< operations whose last completion is still to come */
-	uint8_t reading;  /**< op of the handshake read that is in flight; 0 = none */
-	uint8_t alert;	  /**< alert to send at the end; 0 = close_notify */
+	uint8_t state;	      /**< enum ch_conn_state; written by ch_conn_event only */
+	uint8_t inflight;     /**< operations whose last completion is still to come */
+	uint8_t reading;      /**< op of the handshake read that is in flight; 0 = none */
+	uint8_t alert;	      /**< alert to send at the end; 0 = close_notify */
 	bool handshaking : 1; /**< holds a place under max-handshakes */
 	bool queued : 1;      /**< waits for a handshake turn */
 	bool sending : 1;     /**< a send is in flight */
@@ -64,7 +65,7 @@ struct ch_conn {
 	bool tx_kernel : 1;   /**< the kernel seals records */
 	bool rekeying_tx : 1; /**< our keys are being changed: nothing may be sent */
 	bool rekeying_rx : 1;
-	bool answered : 1;    /**< the peer still spoke after we ended the session */
+	bool answered : 1; /**< the peer still spoke after we ended the session */
 	uint8_t layer_why; /**< enum ch_layer_why */
 	uint8_t control_count;
 	struct ch_control_record *control; /**< oldest first */
@@ -74,12 +75,12 @@ struct ch_conn {
 	enum ch_reason reason;
 	const char *cipher; /**< static string */
 	uint64_t accepted_ns;
-	uint64_t cost_ns;  /**< our time for its handshake steps */
-	uint64_t login_us; /**< accept to hello done; 0 before */
-	uint64_t heard_ns; /**< last bytes received */
-	struct ch_buf sent;  /**< in flight; must not move */
-	size_t sent_at;	     /**< bytes of @sent that left */
-	struct ch_buf queue; /**< waits behind @sent */
+	uint64_t cost_ns;		     /**< our time for its handshake steps */
+	uint64_t login_us;		     /**< accept to hello done; 0 before */
+	uint64_t heard_ns;		     /**< last bytes received */
+	struct ch_buf sent;		     /**< in flight; must not move */
+	size_t sent_at;			     /**< bytes of @sent that left */
+	struct ch_buf queue;		     /**< waits behind @sent */
 	struct ch_log_limit control_records; /**< rate of records without application data */
 	struct ch_record record;
 	struct ch_tlsmsg tlsmsg;

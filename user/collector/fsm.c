@@ -144,7 +144,8 @@ int ch_fsm_dot(struct ch_buf *out)
 
 			if (t->known && t->next != s)
 				err = ch_buf_printf(out, "\t\"%s\" -> \"%s\" [label=\"%s\"];\n",
-						    state_names[s], state_names[t->next], event_names[e]);
+						    state_names[s], state_names[t->next],
+						    event_names[e]);
 		}
 	}
 	return err != 0 ? err : ch_buf_append_str(out, "}\n");

@@ -110,8 +110,8 @@ void ch_login_accept(struct ch_worker *w, int fd)
 	if (conn == NULL) {
 		ch_cap_give(&w->shared->handshakes);
 		ch_cap_give(&w->shared->sessions);
-		refuse(w, fd, w->slab.used == w->slab.cap ? CH_REASON_SESSION_LIMIT
-							  : CH_REASON_INTERNAL);
+		refuse(w, fd,
+		       w->slab.used == w->slab.cap ? CH_REASON_SESSION_LIMIT : CH_REASON_INTERNAL);
 		return;
 	}
 	ch_count(&w->stats.handshaking, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What the world is told: NDJSON lines into the worker's spool batch, counters, log lines (limited).
- * docs/spool.md describes the lines. Thread: the worker's.
+ * What the world is told: NDJSON lines into the worker's spool batch, counters, log lines
+ * (limited). docs/spool.md describes the lines. Thread: the worker's.
  */
 #include "worker.h"
 
@@ -11,13 +11,15 @@ void ch_publish_up(struct ch_worker *worker, struct ch_conn *conn);
 /** The connection ended, or was refused, for conn->reason. */
 void ch_publish_end(struct ch_worker *worker, struct ch_conn *conn, const char *detail);
 /** A connection that never got a slot. */
-void ch_publish_refused(struct ch_worker *worker, const struct ch_address *peer, enum ch_reason reason);
+void ch_publish_refused(struct ch_worker *worker, const struct ch_address *peer,
+			enum ch_reason reason);
 /** A superseded session turned out to be alive: two devices claim one identity. */
 void ch_publish_conflict(struct ch_worker *worker, const struct ch_conn *conn);
 /** A request of the profile failed: @what is its name, @tag the error-tag or "timeout". */
-void ch_publish_request_failed(struct ch_worker *worker, const struct ch_conn *conn, const char *what,
-			       const char *tag, const char *message);
-void ch_publish_notification(struct ch_worker *worker, const struct ch_conn *conn, struct ch_slice xml);
+void ch_publish_request_failed(struct ch_worker *worker, const struct ch_conn *conn,
+			       const char *what, const char *tag, const char *message);
+void ch_publish_notification(struct ch_worker *worker, const struct ch_conn *conn,
+			     struct ch_slice xml);
 void ch_publish_reply(struct ch_worker *worker, const struct ch_conn *conn, const char *request,
 		      uint32_t id, struct ch_slice xml);
 /** The collector itself started or stopped. */

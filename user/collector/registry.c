@@ -47,9 +47,9 @@ static void cell_lock(struct cell *cell)
 
 	for (;;) {
 		seen = atomic_load_explicit(&cell->sequence, memory_order_relaxed);
-		if (seen % 2 == 0 &&
-		    atomic_compare_exchange_weak_explicit(&cell->sequence, &seen, seen + 1,
-							  memory_order_acquire, memory_order_relaxed))
+		if (seen % 2 == 0 && atomic_compare_exchange_weak_explicit(
+					     &cell->sequence, &seen, seen + 1, memory_order_acquire,
+					     memory_order_relaxed))
 			return;
 	}
 }
@@ -115,8 +115,8 @@ uint64_t ch_registry_owner(const struct ch_registry *registry, uint32_t device)
 	return atomic_load_explicit(&registry->cells[device].owner, memory_order_acquire);
 }
 
-void ch_registry_count(struct ch_registry *registry, uint32_t device, enum ch_device_counter counter,
-		       uint64_t n)
+void ch_registry_count(struct ch_registry *registry, uint32_t device,
+		       enum ch_device_counter counter, uint64_t n)
 {
 	atomic_fetch_add_explicit(&registry->cells[device].counters[counter], n,
 				  memory_order_relaxed);

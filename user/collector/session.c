@@ -34,7 +34,8 @@ static bool listening(const struct ch_conn *conn)
 	       conn->state == CH_CONN_CLOSING;
 }
 
-/* Keys into the kernel as far as policy and kernel allow; receiving first, so that half is cheap. */
+/* Keys into the kernel as far as policy and kernel allow; receiving first, so that half is cheap.
+ */
 static void hand_over(struct ch_worker *w, struct ch_conn *conn, int fd,
 		      const struct ch_record_keys *keys)
 {
@@ -134,8 +135,7 @@ void ch_session_hello(struct ch_worker *w, struct ch_conn *conn)
 
 static void supersede(struct ch_worker *w, struct ch_conn *conn, uint64_t owner)
 {
-	struct ch_mail mail = {
-		.kind = CH_MAIL_SUPERSEDED, .device = conn->device, .owner = owner};
+	struct ch_mail mail = {.kind = CH_MAIL_SUPERSEDED, .device = conn->device, .owner = owner};
 	uint32_t index = ch_user_data_op(owner) - 1u;
 
 	ch_count(&w->stats.superseded, 1);
@@ -149,7 +149,8 @@ static void request(struct ch_worker *w, struct ch_conn *conn, const char *xml, 
 	struct ch_slice operation = {(const uint8_t *)xml, strlen(xml)};
 	uint64_t deadline = w->now_ns + w->shared->config->rpc_timeout_ns;
 
-	/* A refusal is an internal matter here: the client was just opened, or the probe can wait. */
+	/* A refusal is an internal matter here: the client was just opened, or the probe can wait.
+	 */
 	if (ch_client_request(&conn->client, operation, deadline, false, cookie, &w->plain) > 0)
 		send_plain(w, conn);
 }
@@ -351,7 +352,8 @@ static void on_handshake(struct ch_worker *w, struct ch_conn *conn, const uint8_
 static void on_profile_reply(struct ch_worker *w, struct ch_conn *conn,
 			     const struct ch_client_event *event)
 {
-	const char *what = event->cookie == COOKIE_GET_CONFIG ? "get-config" : "create-subscription";
+	const char *what =
+		event->cookie == COOKIE_GET_CONFIG ? "get-config" : "create-subscription";
 	struct ch_reply_info info;
 
 	if (ch_reply_inspect(event->message, w->shared->client_limits.max_depth, &info) != 0) {
@@ -507,7 +509,8 @@ static bool on_receive_error(struct ch_worker *w, struct ch_conn *conn, int resu
 	/* After a KeyUpdate the kernel stops until it has the new keys; they may be in already. */
 	if (conn->rx_kernel && result == -EKEYEXPIRED)
 		return !conn->rekeying_rx && listening(conn);
-	/* A record that is malformed or does not authenticate; every further receive says the same. */
+	/* A record that is malformed or does not authenticate; every further receive says the same.
+	 */
 	if (conn->rx_kernel && (result == -EBADMSG || result == -EMSGSIZE || result == -EINVAL))
 		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_BAD_RECORD, ch_error_text(result));
 	else
@@ -544,8 +547,8 @@ void ch_session_received(struct ch_worker *w, struct ch_conn *conn, const struct
 
 static bool may_probe(const struct ch_conn *conn)
 {
-	return !conn->probing && !(conn->client.subscribed &&
-				   !(conn->client.hello.capabilities & CH_CAP_INTERLEAVE));
+	return !conn->probing &&
+	       !(conn->client.subscribed && !(conn->client.hello.capabilities & CH_CAP_INTERLEAVE));
 }
 
 uint64_t ch_session_expiry(const struct ch_worker *w, const struct ch_conn *conn)
@@ -558,7 +561,8 @@ uint64_t ch_session_expiry(const struct ch_worker *w, const struct ch_conn *conn
 	return at;
 }
 
-static void on_timeout(struct ch_worker *w, struct ch_conn *conn, const struct ch_client_event *event)
+static void on_timeout(struct ch_worker *w, struct ch_conn *conn,
+		       const struct ch_client_event *event)
 {
 	struct ch_job *job = job_of(event->cookie);
 

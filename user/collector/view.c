@@ -7,10 +7,8 @@
 const char *ch_device_state_name(enum ch_device_state state)
 {
 	static const char *const names[] = {
-		[CH_DEVICE_NEVER] = "never",
-		[CH_DEVICE_CONNECTING] = "connecting",
-		[CH_DEVICE_CONNECTED] = "connected",
-		[CH_DEVICE_DISCONNECTED] = "disconnected",
+		[CH_DEVICE_NEVER] = "never",	     [CH_DEVICE_CONNECTING] = "connecting",
+		[CH_DEVICE_CONNECTED] = "connected", [CH_DEVICE_DISCONNECTED] = "disconnected",
 		[CH_DEVICE_REFUSED] = "refused",
 	};
 

@@ -313,7 +313,8 @@ static void on_completion(void *ctx, const struct ch_completion *c)
 		break;
 	case CH_OP_WAKE: /* the mail is read at the end of the turn */
 		if (wake_arm(w) != 0)
-			ch_log(&w->shared->log, CH_LOG_ERROR, "event=wake-lost worker=%u", w->index);
+			ch_log(&w->shared->log, CH_LOG_ERROR, "event=wake-lost worker=%u",
+			       w->index);
 		break;
 	case CH_OP_CANCEL_ACCEPT:
 		break;

@@ -73,7 +73,7 @@ struct ch_shared {
 	struct ch_client_limits client_limits;
 	struct ch_worker *workers;
 	uint32_t worker_count;
-	uint32_t slots;	   /**< per worker */
+	uint32_t slots; /**< per worker */
 	bool fixed; /**< sessions live in the fixed-file table; else they keep their descriptors */
 	_Atomic bool aborting;
 };
@@ -103,17 +103,17 @@ struct ch_worker {
 	int wake_fd;
 	uint64_t now_ns; /**< of this turn */
 	uint64_t unix_ns;
-	bool clock_fresh; /**< the clock was read since the ring slept */
+	bool clock_fresh;	 /**< the clock was read since the ring slept */
 	uint64_t seen_overflows; /**< of the ring's counter */
-	uint64_t seen_enters; /**< of the ring's counter, likewise */
+	uint64_t seen_enters;	 /**< of the ring's counter, likewise */
 	uint64_t shed_ns;	 /**< turn in which memory was last shed */
 
 	struct ch_listener *listeners;
 	size_t listener_count;
 
-	struct ch_turns begun;	/**< handshake steps that are due: of handshakes that began */
+	struct ch_turns begun;	 /**< handshake steps that are due: of handshakes that began */
 	struct ch_turns waiting; /**< and first steps, which come after them */
-	uint64_t login_cost_ns; /**< our time for the steps of one login, a running mean */
+	uint64_t login_cost_ns;	 /**< our time for the steps of one login, a running mean */
 
 	struct ch_trust *trust;
 	struct ch_tls_context *tls;
@@ -134,10 +134,10 @@ struct ch_worker {
 
 	bool running; /**< the thread was started and must be joined */
 	bool stopping;
-	bool aborted;		   /**< every connection was told to end at once */
-	uint32_t stop_cursor;	   /**< slots already told to end */
+	bool aborted;	      /**< every connection was told to end at once */
+	uint32_t stop_cursor; /**< slots already told to end */
 	uint64_t stop_started_ns;
-	uint64_t pace_ns;	   /**< when the next group is told */
+	uint64_t pace_ns; /**< when the next group is told */
 };
 
 /**
@@ -148,16 +148,19 @@ CH_NODISCARD int ch_worker_init(struct ch_worker *worker, struct ch_shared *shar
 				struct ch_buf *error);
 void ch_worker_deinit(struct ch_worker *worker);
 
-/** Takes a ring (real or a test's; the worker frees it) and arms wake-up and accepts. The thread's own. @return 0 or an error. */
+/** Takes a ring (real or a test's; the worker frees it) and arms wake-up and accepts. The thread's
+ * own. @return 0 or an error. */
 CH_NODISCARD int ch_worker_begin(struct ch_worker *worker, struct ch_ring *ring);
 
-/** One turn of the loop: waits at most @most_wait_ns. @return false: stopped, and everything is gone. */
+/** One turn of the loop: waits at most @most_wait_ns. @return false: stopped, and everything is
+ * gone. */
 bool ch_worker_turn(struct ch_worker *worker, uint64_t most_wait_ns);
 
 /** Sends mail and wakes the worker. Any thread. @return 0 or CH_E_FULL. */
 CH_NODISCARD int ch_worker_post(struct ch_worker *worker, const struct ch_mail *mail);
 
-/** Would a connection that is accepted now wait so long for its turn that it misses its deadline? */
+/** Would a connection that is accepted now wait so long for its turn that it misses its deadline?
+ */
 bool ch_worker_overloaded(const struct ch_worker *worker);
 
 /** Queues a handshake step. */
