@@ -371,6 +371,40 @@ Test(worker, certificate_that_is_refused_behind_an_early_hello_gives_the_reason)
 	cr_assert_eq(device_state(), CH_DEVICE_DISCONNECTED);
 }
 
+Test(worker, reset_that_the_send_took_is_still_a_reset)
+{
+	struct device *d = &pool[0];
+
+	log_in(d);
+	only_conn()->alert = 0;
+	ch_session_key_update(&worker, only_conn(), true);
+	/* The kernel tells an error once: to the send here, so that the receive just ends. */
+	fake_complete(&ring, fake_find(&ring, FAKE_SEND), -ECONNRESET, false);
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV), 0, false);
+	settle();
+	cr_assert_eq(reason_count(CH_REASON_RESET), 1);
+	cr_assert_eq(reason_count(CH_REASON_TRUNCATED), 0);
+}
+
+/* Some TLS 1.2 stacks go without an alert when our certificate does not suit them. */
+Test(worker, device_that_closes_at_our_certificate_is_named)
+{
+	struct device *d = &pool[0];
+
+	device_init(d, CH_TLS_1_2);
+	accept_one();
+	do
+		turn();
+	while (only_conn()->device == CH_DEVICE_NONE && (move(d) || turns_wait()));
+	cr_assert_eq(only_conn()->device, 0);
+	cr_assert_eq(only_conn()->state, CH_CONN_TLS_HANDSHAKE);
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV_EXACT), 0, false);
+	settle();
+	cr_assert_eq(reason_count(CH_REASON_CLOSED_IN_HANDSHAKE), 1);
+	cr_assert_eq(device_state(), CH_DEVICE_REFUSED);
+	check_baseline();
+}
+
 Test(worker, handshakes_that_began_go_before_new_ones)
 {
 	struct device *d = &pool[0];

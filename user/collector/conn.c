@@ -205,6 +205,8 @@ void ch_conn_gone(struct ch_worker *w, struct ch_conn *conn, int result)
 {
 	enum ch_reason reason = CH_REASON_TRUNCATED;
 
+	if (result == 0)
+		result = conn->send_error;
 	if (result == -ETIMEDOUT || result == -EHOSTUNREACH || result == -ENETUNREACH)
 		reason = CH_REASON_UNREACHABLE;
 	else if (result < 0)
@@ -439,6 +441,7 @@ void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_com
 	if (c->result < 0) {
 		conn->sent_at = conn->sent.len;
 		conn->queue.len = 0;
+		conn->send_error = (int16_t)c->result;
 		/* An alert may wait in front of the reset: the receive tells why the peer is gone.
 		 */
 		if (!conn->receiving && conn->reading == 0 && !conn->queued)

@@ -66,6 +66,7 @@ struct ch_conn {
 	bool rekeying_tx : 1; /**< our keys are being changed: nothing may be sent */
 	bool rekeying_rx : 1;
 	bool answered : 1; /**< the peer still spoke after we ended the session */
+	int16_t send_error;	   /**< negated errno; the receive behind it may just end */
 	uint8_t layer_why; /**< enum ch_layer_why */
 	uint8_t control_count;
 	struct ch_control_record *control; /**< oldest first */

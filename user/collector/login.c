@@ -174,6 +174,8 @@ void ch_login_turn(struct ch_worker *w, struct ch_conn *conn)
 	login->record.len = 0;
 	switch (status) {
 	case CH_HANDSHAKE_READ:
+		/* TLS 1.2: our certificate goes out now, and the device may just hang up at it. */
+		note_proven(w, conn);
 		ch_conn_event(w, conn, CH_EV_STEP_READ);
 		if (ch_conn_unsent(conn) > 0)
 			ch_conn_flush(w, conn);
