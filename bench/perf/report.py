@@ -90,7 +90,7 @@ def table(rows):
     return text
 
 
-PLOT = r"""set terminal svg size 760,340 font 'sans,12' background '#ffffff'
+PLOT = r"""set terminal svg size 900,340 font 'sans,11' background '#ffffff'
 set output '{out}'
 set style data histograms
 set style histogram clustered gap 1
@@ -99,9 +99,11 @@ set boxwidth 0.85
 set yrange [0:*]
 set grid ytics lc '#dddddd'
 set border 3
-set xtics nomirror
+set xtics nomirror font ',9'
 set ytics nomirror
 unset key
+set bmargin 3.5
+set xrange [-0.6:{last}]
 set multiplot layout 1,2
 set title 'CPU per session, accept to reply, microseconds'
 plot '{data}' index 0 using 2:xtic(1) lc '#2b6cb0', \
@@ -118,8 +120,8 @@ def plot(rows, out):
     by_name = {row["name"]: row for row in rows}
     cpu = by_name["CPU per session, accept to get-config reply"]
     memory = by_name["process memory per idle session"]
-    bars = [[("callhomed", cpu["value"]), ("bare OpenSSL", cpu["reference_value"])],
-            [("callhomed", memory["value"]), ("bare OpenSSL", memory["reference_value"])]]
+    bars = [[("callhomed", cpu["value"]), ("bare\\nOpenSSL", cpu["reference_value"])],
+            [("callhomed", memory["value"]), ("bare\\nOpenSSL", memory["reference_value"])]]
     for name, label in (("libnetconf2, 8 threads, own accept", "libnetconf2\\n8 threads"),
                         ("libnetconf2, nc_accept_callhome", "libnetconf2\\nstock")):
         if "CPU per session, " + name in by_name:
@@ -131,7 +133,8 @@ def plot(rows, out):
             file.writelines(f'"{label}" {value}\n' for label, value in block)
             file.write("\n\n")
     try:
-        subprocess.run(["gnuplot"], input=PLOT.format(out=out, data=data), text=True, check=True)
+        script = PLOT.format(out=out, data=data, last=len(bars[0]) - 0.4)
+        subprocess.run(["gnuplot"], input=script, text=True, check=True)
     except FileNotFoundError:
         return False
     return True
