@@ -143,7 +143,7 @@ deps: ## install the Debian packages that build and demo need, if any is missing
 	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES))
 
 deps-check: ## the same for make check
-	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES) $(CHECK_PACKAGES))
+	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES) $(CHECK_PACKAGES) $(FOREIGN_PACKAGES) $(VM_PACKAGES))
 
 demo: deps ## DEVICES=1000 devices call home for DURATION=20 seconds, with impostors among them
 	@$(MAKE) $(jobs) all
@@ -152,8 +152,18 @@ demo: deps ## DEVICES=1000 devices call home for DURATION=20 seconds, with impos
 check: deps-check ## everything that gates a merge; ends with "N passed, N failed, N skipped"
 	@BUILD=$(BUILD) tests/run all
 
-unit asan tsan replay lint it clang: ## one part of make check
+unit asan tsan replay lint it clang: ## one part of make check (also: part-foreign part-vm)
 	@BUILD=$(BUILD) tests/run $@
+
+part-foreign part-vm:
+	@BUILD=$(BUILD) tests/run $(patsubst part-%,%,$@)
+
+$(BUILD)/fsm-dot: $(call objs,tests/tools/fsm_dot.c) $(LIB_collector) $(LIB_core)
+	$(call say,LD,$@)
+	$(call link,)
+
+fsm-dot: $(BUILD)/fsm-dot ## the life of a connection as a graph (pipe it into dot -Tsvg)
+	@$<
 
 fuzz: ## every fuzz target for FUZZ_SECONDS=300, growing its corpus under $(BUILD)
 	@BUILD=$(BUILD) tests/fuzz/run.sh $(FUZZ_SECONDS)

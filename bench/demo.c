@@ -25,10 +25,10 @@
 #define READY_NS (20 * SECOND)
 #define DRAIN_NS (30 * SECOND)
 #define STOP_NS (60 * SECOND)
-#define STEADY_NS (5 * SECOND)	  /* at least so long after the last arrival */
-#define LOGIN_TIMEOUT_S 8	  /* of the collector: silent impostors end then */
-#define RAMP_RATE_MAX 160.0	  /* logins per second that two shared cores take easily, both sides */
-#define NOTIFICATIONS_MAX 5000.0  /* per second, of the whole fleet */
+#define STEADY_NS (5 * SECOND) /* at least so long after the last arrival */
+#define LOGIN_TIMEOUT_S 8      /* of the collector: silent impostors end then */
+#define RAMP_RATE_MAX 160.0    /* logins per second that two shared cores take easily, both sides */
+#define NOTIFICATIONS_MAX 5000.0 /* per second, of the whole fleet */
 #define DEVICE_NOTIFY_RATE 5.0
 #define PATH_BYTES 1024
 
@@ -238,8 +238,7 @@ static uint64_t count_refused(const json_t *status)
 	const char *name;
 	uint64_t sum = 0;
 
-	json_object_foreach(reasons, name, value)
-		sum += (uint64_t)json_integer_value(value);
+	json_object_foreach(reasons, name, value) sum += (uint64_t)json_integer_value(value);
 	return sum;
 }
 
@@ -330,7 +329,8 @@ static void stop_daemon(struct demo *demo)
 	int code = sim_daemon_stop(&demo->daemon, STOP_NS);
 
 	if (code != 0)
-		sim_failures_add(&demo->failures, "callhomed ended with status %d on SIGTERM", code);
+		sim_failures_add(&demo->failures, "callhomed ended with status %d on SIGTERM",
+				 code);
 }
 
 static void expect(struct demo *demo, const char *what, uint64_t actual, uint64_t expected)
@@ -427,10 +427,8 @@ static void put_members(struct ch_json *json, const struct demo *demo, double se
 	ch_json_uint(json, "replies", demo->verdict.replies);
 	ch_json_str(json, "record_layer", layer);
 	ch_json_object(json, "device_record_layers");
-	for (int i = CH_LAYER_USER; i <= CH_LAYER_KERNEL_TX; i++) {
-		if (c->layers[i] > 0)
-			ch_json_uint(json, ch_layer_name((enum ch_layer)i), c->layers[i]);
-	}
+	for (int i = CH_LAYER_USER; i <= CH_LAYER_KERNEL_TX; i++)
+		ch_json_uint(json, ch_layer_name((enum ch_layer)i), c->layers[i]);
 	ch_json_object_end(json);
 	ch_json_double(json, "login_p50_ms",
 		       (double)ch_hist_percentile(&demo->now.login_us, 50) / 1000);
@@ -496,7 +494,8 @@ static int demo_command(void *into)
 	demo.args = into;
 	uint8_t policy;
 	if (sim_layer_parse(demo.args->record_layer, &policy) != 0) {
-		fprintf(stderr, "callhome-sim demo: --record-layer is auto, kernel or user, not %s\n",
+		fprintf(stderr,
+			"callhome-sim demo: --record-layer is auto, kernel or user, not %s\n",
 			demo.args->record_layer);
 		return SIM_EXIT_USAGE;
 	}
@@ -524,14 +523,17 @@ static const struct sim_arg args[] = {
 	 "make DIR, use it and keep it (default: a temporary directory, kept on failure)"},
 	{"record-layer", SIM_ARG_TEXT, offsetof(struct demo_args, record_layer), "LAYER", "auto", 0,
 	 0, "of collector and devices: auto, kernel or user"},
-	{"quiet", SIM_ARG_FLAG, offsetof(struct demo_args, quiet), NULL, NULL, 0, 0, "no live line"},
+	{"quiet", SIM_ARG_FLAG, offsetof(struct demo_args, quiet), NULL, NULL, 0, 0,
+	 "no live line"},
 };
 
 const struct sim_command_row sim_command_demo = {
 	.name = "demo",
 	.summary = "a collector, a fleet and two dozen impostors, and the proof that all went well",
-	.details = "Starts callhomed on a free port of 127.0.0.1. Needs no privileges. The last line on\n"
-		   "standard output is a JSON object; the exit code is 0 only if every device came up,\n"
+	.details = "Starts callhomed on a free port of 127.0.0.1. Needs no privileges. The last "
+		   "line on\n"
+		   "standard output is a JSON object; the exit code is 0 only if every device came "
+		   "up,\n"
 		   "every impostor was refused for its own reason and no notification was lost.\n",
 	.args = args,
 	.arg_count = sizeof(args) / sizeof(args[0]),

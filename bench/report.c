@@ -87,10 +87,8 @@ void sim_report_json(struct ch_json *json, const struct sim_snapshot *snapshot, 
 	put_hist(json, "login_us", &snapshot->login_us);
 	put_hist(json, "connect_us", &snapshot->connect_us);
 	ch_json_object(json, "record_layers");
-	for (int layer = CH_LAYER_USER; layer <= CH_LAYER_KERNEL_TX; layer++) {
-		if (c->layers[layer] > 0)
-			ch_json_uint(json, ch_layer_name((enum ch_layer)layer), c->layers[layer]);
-	}
+	for (int layer = CH_LAYER_USER; layer <= CH_LAYER_KERNEL_TX; layer++)
+		ch_json_uint(json, ch_layer_name((enum ch_layer)layer), c->layers[layer]);
 	ch_json_object_end(json);
 	ch_json_object(json, "ends");
 	for (int end = SIM_END_CLOSED; end < SIM_END_COUNT; end++) {
@@ -161,16 +159,11 @@ static uint64_t impostors_left(const struct sim_snapshot *s)
 }
 
 static const struct sim_metric metrics[] = {
-	{"login_p50", UNIT_TIME, login_p50},
-	{"login_p90", UNIT_TIME, login_p90},
-	{"login_p99", UNIT_TIME, login_p99},
-	{"login_max", UNIT_TIME, login_max},
-	{"connect_p99", UNIT_TIME, connect_p99},
-	{"up", UNIT_COUNT, up},
-	{"logins", UNIT_COUNT, logins},
-	{"notifications", UNIT_COUNT, notifications},
-	{"failures", UNIT_COUNT, failures},
-	{"impostors_left", UNIT_COUNT, impostors_left},
+	{"login_p50", UNIT_TIME, login_p50},	 {"login_p90", UNIT_TIME, login_p90},
+	{"login_p99", UNIT_TIME, login_p99},	 {"login_max", UNIT_TIME, login_max},
+	{"connect_p99", UNIT_TIME, connect_p99}, {"up", UNIT_COUNT, up},
+	{"logins", UNIT_COUNT, logins},		 {"notifications", UNIT_COUNT, notifications},
+	{"failures", UNIT_COUNT, failures},	 {"impostors_left", UNIT_COUNT, impostors_left},
 };
 
 enum op { OP_LESS, OP_LESS_EQUAL, OP_MORE, OP_MORE_EQUAL, OP_EQUAL };
@@ -180,7 +173,8 @@ static const struct {
 	enum op op;
 } ops[] = {
 	/* the longer first: "<=" begins with "<" */
-	{"<=", OP_LESS_EQUAL}, {">=", OP_MORE_EQUAL}, {"==", OP_EQUAL}, {"<", OP_LESS}, {">", OP_MORE},
+	{"<=", OP_LESS_EQUAL}, {">=", OP_MORE_EQUAL}, {"==", OP_EQUAL},
+	{"<", OP_LESS},	       {">", OP_MORE},
 };
 
 static int bad_threshold(const char *text, const char *what, char error[256])
@@ -216,9 +210,10 @@ int sim_threshold_parse(const char *text, struct sim_threshold *threshold, char 
 	else
 		err = ch_parse_uint(value, 0, UINT64_MAX, &threshold->value);
 	if (err)
-		return bad_threshold(text, threshold->metric->unit == UNIT_TIME
-						   ? "needs a time such as 200ms"
-						   : "needs a number",
+		return bad_threshold(text,
+				     threshold->metric->unit == UNIT_TIME
+					     ? "needs a time such as 200ms"
+					     : "needs a number",
 				     error);
 	return 0;
 }
