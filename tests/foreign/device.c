@@ -559,9 +559,7 @@ int main(int argc, char **argv)
 		device.options.early_len = framed.len;
 	}
 	device.tls = tls_new(&device.options, &device.wire);
-	wire_open(&device.wire, device.options.connect);
-	printf("port %u\n", wire_port(&device.wire));
-	fflush(stdout);
+	wire_open(&device.wire, device.options.connect, device.options.from);
 	handshake(&device);
 	if (device.options.half_rtt)
 		log_line("half-rtt", tls_sent_early(device.tls) ? "sent" : "not possible");

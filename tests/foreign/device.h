@@ -13,6 +13,7 @@
 
 struct options {
 	const char *connect; /**< ADDRESS:PORT */
+	const char *from;    /**< own address; NULL = any */
 	const char *cert;    /**< PEM, the chain in it */
 	const char *key;
 	const char *ca;	     /**< of the collector's certificate */

@@ -17,6 +17,7 @@ static const struct row {
 	const char *help;
 } rows[] = {
 	{"connect", TEXT, offsetof(struct options, connect), "ADDRESS:PORT of the collector"},
+	{"from", TEXT, offsetof(struct options, from), "ADDRESS to call from"},
 	{"cert", TEXT, offsetof(struct options, cert), "PEM file, the chain in it"},
 	{"key", TEXT, offsetof(struct options, key), "PEM file"},
 	{"ca", TEXT, offsetof(struct options, ca), "PEM file: who vouches for the collector"},

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # tests/foreign/run.sh [PATTERN]: callhomed against devices on foreign stacks. Prints "ok NAME",
-# "not ok NAME: why" or "skip NAME: why" per test and ends with "done". PATTERN picks tests by name.
+# "not ok NAME: why" or "ok NAME # SKIP why" per test and ends with "done". PATTERN picks tests by name.
 # BIN: folder of callhomed and callhome (default build); DEVICES: of the devices ($BIN/foreign).
 # JOBS sessions run at a time. RECORD=DIR keeps what each device sent (tests/foreign/corpus).
 set -u
@@ -34,6 +34,7 @@ trap cleanup EXIT
 #   key=    of the device (see pki.sh); credential= of the collector
 #   n=      notifications
 #   event=  under which a refusal is published
+#   named=1 the device had proven its key: its refusal bears its name
 #   want=   words that the device's log must have, separated by commas
 names=() programs=() settings=() arguments=()
 add()
@@ -79,7 +80,8 @@ start_device()
 {
 	local options=(--connect "127.0.0.1:$listen" --cert "$tmp/pki/$name.pem" --key "$tmp/pki/$name.key"
 		--ca "$tmp/pki/$ca.pem")
-	[ "$program" = python ] || [ "$n" = 0 ] || options+=(--notifications "$n")
+	[ "$program" = libnetconf2 ] || options+=(--from "$from")
+	[ "$n" = 0 ] || options+=(--notifications "$n")
 	[ -z "${RECORD:-}" ] || options+=(--record "$RECORD/${name#corpus-}.wire")
 	log=$tmp/$name.log
 	# shellcheck disable=SC2086
@@ -153,19 +155,20 @@ test_attack()
 	echo "ok $name"
 }
 
-# A connection whose device was not proven has no name: its event is found by the port it came from.
+# A connection whose device was not proven has no name: its event is found by where it came from.
 test_refused()
 {
-	local port found got
+	local got
 	start_device
 	until_true 20 gone || fail "the device hangs: $(tail -n 1 "$log")"
-	port=$(sed -n 's/^port //p' "$log")
-	found() { grep -F "\"peer\":\"127.0.0.1:$port\"" "$tmp/spool/events.ndjson" | grep -F '"reason"'; }
+	found() { grep -F "\"peer\":\"$from:" "$tmp/spool/events.ndjson" | grep -F '"reason"'; }
 	until_true 10 found || fail "no event: $(tail -n 1 "$log")"
 	got=$(found | field reason)
 	[ "$got" = "$ends" ] || fail "reason $got, not $ends: $(found | field detail); $(tail -n 1 "$log")"
 	got=$(found | field event)
 	[ -z "$event" ] || [ "$got" = "$event" ] || fail "event $got, not $event"
+	got=$(found | field device)
+	[ "$named" = 0 ] || [ "$got" = "$name" ] || fail "the event names device $got"
 	for got in ${want//,/ }; do
 		said "${got//+/ }" || fail "the device did not say '${got//+/ }': $(tail -n 2 "$log" | tr '\n' ' ')"
 	done
@@ -175,13 +178,13 @@ test_refused()
 run_one()
 {
 	local name=${names[$1]} program=${programs[$1]} device_options=${arguments[$1]} setting
-	local check=session ends=closed-by-device n=0 want='' version='' environment='' ca=operator event=''
-	local log key credential
+	local check=session ends=closed-by-device n=0 want='' version='' environment='' ca=operator event='' named=0
+	local log key credential from=127.1.$(($1 / 250)).$(($1 % 250 + 1)) # its own address
 	for setting in ${settings[$1]}; do
 		local "$setting"
 	done
 	if [ ! -x "$DEVICES/dev_$program" ]; then
-		echo "skip $name: dev_$program is not built"
+		echo "ok $name # SKIP dev_$program is not built"
 		return
 	fi
 	"test_$check"
@@ -237,7 +240,8 @@ start_daemon()
 		  - {name: default, on-connect: [get-config, subscribe]}
 		devices: {file: devices.csv, unknown: reject}
 		control: {socket: callhomed.sock}
-		spool: {directory: spool, max-bytes: 1GiB}
+		# The tests read one file each: none is rotated.
+		spool: {directory: spool, max-bytes: 8GiB, file-bytes: 1GiB}
 		limits: {max-message: 64MiB, byte-budget: 512MiB}
 	YAML
 	"$BIN/callhomed" -c "$tmp/callhomed.yaml" >"$tmp/callhomed.log" 2>&1 &
@@ -261,11 +265,10 @@ for i in "${!names[@]}"; do
 		wait -n
 		running=$((running - 1))
 	fi
-done >"$tmp/results"
+done
 for i in $(jobs -p); do
 	[ "$i" = "$daemon" ] || wait "$i"
 done
-cat "$tmp/results"
 
 # Nothing is left over, and the daemon is still the one that was started.
 name=daemon

@@ -25,12 +25,13 @@ static void *grow(void *buffer, size_t len)
 	return grown;
 }
 
-void wire_open(struct wire *wire, const char *to)
+void wire_open(struct wire *wire, const char *to, const char *from)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 				       .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
 	const char *colon = strrchr(to, ':');
 	struct addrinfo *address;
+	struct addrinfo *own;
 	char host[64];
 	int on = 1;
 
@@ -40,23 +41,16 @@ void wire_open(struct wire *wire, const char *to)
 	if (getaddrinfo(host, colon + 1, &hints, &address) != 0)
 		errx(2, "not an address: %s", to);
 	wire->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (from != NULL && (getaddrinfo(from, "0", &hints, &own) != 0 ||
+			     bind(wire->fd, own->ai_addr, own->ai_addrlen) != 0))
+		err(1, "bind %s", from);
+	if (from != NULL)
+		freeaddrinfo(own);
 	if (wire->fd < 0 || connect(wire->fd, address->ai_addr, address->ai_addrlen) != 0)
 		err(1, "connect %s", to);
 	freeaddrinfo(address);
 	setsockopt(wire->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	wire->in = grow(NULL, RECEIVE_BYTES);
-}
-
-unsigned wire_port(const struct wire *wire)
-{
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
-	char port[8] = "0";
-
-	if (getsockname(wire->fd, (struct sockaddr *)&address, &len) == 0)
-		getnameinfo((struct sockaddr *)&address, len, NULL, 0, port, sizeof(port),
-			    NI_NUMERICSERV);
-	return (unsigned)strtoul(port, NULL, 10);
 }
 
 void wire_wait(struct wire *wire, int ms)

@@ -22,10 +22,8 @@ struct wire {
 	bool debug;	/**< tell about each record on standard error */
 };
 
-/** Dials "ADDRESS:PORT" (IPv4 or IPv6). Ends the program when that fails. */
-void wire_open(struct wire *wire, const char *to);
-/** The port it calls from. */
-unsigned wire_port(const struct wire *wire);
+/** Dials "ADDRESS:PORT" (IPv4 or IPv6), @from an address or NULL. Ends the program on failure. */
+void wire_open(struct wire *wire, const char *to, const char *from);
 
 /** Waits up to @ms (-1: for ever) for bytes, a FIN or a signal, and receives what is there. */
 void wire_wait(struct wire *wire, int ms);
