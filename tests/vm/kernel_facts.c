@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this kernel does with TLS records and with io_uring, as far as callhome builds on it: lines of
- * NAME, tab, VALUE for the table in docs/kernels.md. Bare system calls and throw-away keys on loopback
- * pairs, nothing of the project, so that the table shows the kernel and not our use of it.
+ * What this kernel does with TLS records and with io_uring, as far as callhome builds on it: lines
+ * of NAME, tab, VALUE for the table in docs/kernels.md. Bare system calls and throw-away keys on
+ * loopback pairs, nothing of the project, so that the table shows the kernel and not our use of it.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -25,8 +25,8 @@
 #define HEADROOM 40		      /* io_uring_recvmsg_out (16) and a control message (24) */
 #define RECORD 16384
 #define BUFFERS 8
-#define TX_MAX_PAYLOAD_LEN 5	  /* TLS_TX_MAX_PAYLOAD_LEN, newer than the headers */
-#define CMD_SETSOCKOPT 3	  /* SOCKET_URING_OP_SETSOCKOPT, likewise */
+#define TX_MAX_PAYLOAD_LEN 5 /* TLS_TX_MAX_PAYLOAD_LEN, newer than the headers */
+#define CMD_SETSOCKOPT 3     /* SOCKET_URING_OP_SETSOCKOPT, likewise */
 #define WAIT_MS 1000
 
 static struct io_uring ring;
@@ -127,7 +127,9 @@ static void send_record(int fd, uint8_t type, size_t len)
 {
 	uint8_t control[CMSG_SPACE(1)] = {0};
 	struct iovec iov = {data, len};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
 				 .msg_controllen = sizeof(control)};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
@@ -194,7 +196,7 @@ static int complete(void)
 }
 
 struct received {
-	int result; /**< 0, or a negated errno */
+	int result;   /**< 0, or a negated errno */
 	uint8_t type; /**< of the record; 0 = none was told */
 	size_t len;
 };
@@ -244,8 +246,8 @@ static void disarm(void)
 {
 	struct io_uring_cqe cqe;
 
-	io_uring_prep_cancel64(io_uring_get_sqe(&ring), 0, IORING_ASYNC_CANCEL_ANY |
-								   IORING_ASYNC_CANCEL_ALL);
+	io_uring_prep_cancel64(io_uring_get_sqe(&ring), 0,
+			       IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
 	io_uring_submit(&ring);
 	usleep(20000);
 	while (io_uring_get_events(&ring) >= 0 && io_uring_cq_ready(&ring) > 0 && next(&cqe) == 0)
@@ -296,7 +298,8 @@ static void facts_of_options(void)
 	int on = 1;
 	int result = open_tls(pair, TLS_1_3_VERSION, cipher);
 
-	if (result == 0 && setsockopt(pair.near, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on)) != 0)
+	if (result == 0 &&
+	    setsockopt(pair.near, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on)) != 0)
 		result = -errno;
 	fact("TLS_RX_EXPECT_NO_PAD", outcome(result));
 	result = set_key(pair.near, TLS_RX, TLS_1_3_VERSION, cipher);
@@ -368,8 +371,8 @@ static bool trace_start(void)
 {
 	return write_file(TRACING "tracing_on", "0") &&
 	       write_file(TRACING "set_ftrace_filter", COPY) &&
-	       write_file(TRACING "current_tracer", "function") && write_file(TRACING "trace", "") &&
-	       write_file(TRACING "tracing_on", "1");
+	       write_file(TRACING "current_tracer", "function") &&
+	       write_file(TRACING "trace", "") && write_file(TRACING "tracing_on", "1");
 }
 
 /* How often the kernel copied since trace_start. */
