@@ -18,6 +18,7 @@ static const struct {
 	{"tls_version", "TLS version"},
 	{"cipher", "cipher"},
 	{"record_layer", "record layer"},
+	{"record_layer_why", ""},
 	{"manufacturer", "manufacturer"},
 	{"identifier", "identifier"},
 	{"profile", "profile"},
