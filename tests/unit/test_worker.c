@@ -480,24 +480,67 @@ Test(worker, tampered_record_is_answered_by_bad_record_mac)
 	cr_assert_eq(d->alert[1], CH_ALERT_BAD_RECORD_MAC);
 }
 
-Test(worker, newer_session_of_the_same_device_supersedes)
+/* A second session of the device that has the first; that one's device is silent from here on. */
+static struct ch_conn *log_in_again(struct fake_op **first_recv)
 {
-	struct device *first = &pool[0];
 	struct device *second = &pool[1];
-	struct ch_conn *old = log_in(first);
-	uint64_t owner = ch_worker_owner(&worker, old);
+	struct ch_conn *old = log_in(&pool[0]);
 
-	/* The old one's device is silent: only the second moves from here on. */
-	fake_find(&ring, FAKE_RECV)->kind = FAKE_ACCEPT;
+	*first_recv = fake_find(&ring, FAKE_RECV);
+	(*first_recv)->kind = FAKE_ACCEPT;
 	device_init(second, CH_TLS_1_3);
 	accept_one();
 	pump(second);
 	device_say(second, SERVER_HELLO);
 	pump(second);
 	turn();
+	(*first_recv)->kind = FAKE_RECV;
+	return old;
+}
+
+Test(worker, newer_session_of_the_same_device_supersedes)
+{
+	struct fake_op *recv;
+	struct ch_conn *old = log_in_again(&recv);
+
 	cr_assert_eq(ch_stat(&worker.stats.superseded), 1);
 	cr_assert_eq(reason_count(CH_REASON_SUPERSEDED), 1);
-	cr_assert_neq(ch_registry_owner(shared.registry, 0), owner);
+	cr_assert_neq(ch_registry_owner(shared.registry, 0), ch_worker_owner(&worker, old));
 	cr_assert_neq(ch_registry_owner(shared.registry, 0), CH_OWNER_NONE);
 	cr_assert_eq(device_state(), CH_DEVICE_CONNECTED, "the new one is up");
+}
+
+static void device_ends(struct device *d, struct fake_op *recv)
+{
+	static const uint8_t close_notify[2] = {1, 0};
+	struct ch_slice part = {close_notify, 2};
+
+	cr_assert_eq(ch_record_seal(&d->record, CH_RECORD_ALERT, &part, 1, &d->out), 0);
+	fake_payload(&ring, recv, d->out.data, (uint32_t)d->out.len, true);
+	d->out.len = 0;
+	turn();
+	fake_complete(&ring, recv, 0, false);
+	settle();
+	cr_assert_eq(worker.slab.used, 1);
+}
+
+Test(worker, superseded_session_that_still_answers_is_a_conflict)
+{
+	struct device *first = &pool[0];
+	struct fake_op *recv;
+
+	log_in_again(&recv);
+	device_say(first, "<rpc-reply message-id=\"1\"><ok/></rpc-reply>]]>]]>");
+	device_ends(first, recv);
+	cr_assert_not(ch_registry_conflict(shared.registry, 0, worker.now_ns), "was published");
+}
+
+/* libnetconf2 calls again first and closes its old session then. */
+Test(worker, superseded_session_that_only_closes_is_no_conflict)
+{
+	struct fake_op *recv;
+
+	log_in_again(&recv);
+	device_ends(&pool[0], recv);
+	cr_assert(ch_registry_conflict(shared.registry, 0, worker.now_ns), "none was published");
 }

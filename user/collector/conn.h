@@ -65,7 +65,7 @@ struct ch_conn {
 	bool tx_kernel : 1;   /**< the kernel seals records */
 	bool rekeying_tx : 1; /**< our keys are being changed: nothing may be sent */
 	bool rekeying_rx : 1;
-	bool answered : 1; /**< the peer still spoke after we ended the session */
+	bool answered : 1;    /**< the device answered close-session: alive to the end */
 	int16_t send_error;	   /**< negated errno; the receive behind it may just end */
 	uint8_t layer_why; /**< enum ch_layer_why */
 	uint8_t control_count;

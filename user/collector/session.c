@@ -405,6 +405,7 @@ static void on_client_event(struct ch_worker *w, struct ch_conn *conn,
 			job->fn(job->ctx, event->message.data, event->message.len, false, 0);
 		break;
 	case CH_CLIENT_CLOSED:
+		conn->answered = true;
 		ch_conn_event(w, conn, CH_EV_SESSION_CLOSED);
 		break;
 	case CH_CLIENT_TIMEOUT: /* only from ch_client_expire */
@@ -487,7 +488,6 @@ static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct c
 	const struct ch_budget *budget = &w->shared->budget;
 
 	conn->heard_ns = w->now_ns;
-	conn->answered |= conn->ended;
 	ch_count(&w->stats.received_bytes, c->payload_len);
 	if (conn->claimed)
 		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_RECEIVED,
@@ -527,7 +527,6 @@ void ch_session_received(struct ch_worker *w, struct ch_conn *conn, const struct
 		w->ring->ops->recycle(w->ring, c->buffer);
 	}
 	if (c->end) {
-		conn->answered |= conn->ended;
 		ch_conn_gone(w, conn, 0);
 		return;
 	}
