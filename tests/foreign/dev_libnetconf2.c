@@ -304,11 +304,23 @@ static void dial(void)
 
 /* ---- the life of the session ---- */
 
-/* The device ends it; the library sends close_notify only where it frees the session. */
+/*
+ * The device ends it; the library sends close_notify only where it frees the session. Unless its
+ * client is deleted first, it dials again before that.
+ */
 static void close_session(void)
 {
 	const struct linger now = {.l_onoff = 1, .l_linger = 0};
 
+	if (strcmp(options.close, "again") == 0) {
+		struct nc_session *old = session;
+
+		hang_up = 0;
+		nc_ps_del_session(sessions, old);
+		nc_session_free(old, NULL);
+		log_line("closed", options.close);
+		return;
+	}
 	if (strcmp(options.close, "notify") == 0) {
 		nc_server_ch_del_client(CLIENT);
 		nc_ps_del_session(sessions, session);
@@ -322,7 +334,7 @@ static void close_session(void)
 
 static void serve(void)
 {
-	while (hang_up == 0 || session == NULL) {
+	for (;;) {
 		struct nc_session *which = NULL;
 		int result = nc_ps_poll(sessions, 20, &which);
 
@@ -341,8 +353,9 @@ static void serve(void)
 			usleep(2000);
 		if (subscribe)
 			send_notifications();
+		if (hang_up != 0 && session != NULL)
+			close_session();
 	}
-	close_session();
 }
 
 static void parse_options(int argc, char **argv)

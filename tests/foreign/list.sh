@@ -161,3 +161,4 @@ for v in 1.2 1.3; do
 	add libnetconf2-$v-killed libnetconf2 version=$v n=5 ends=killed want=collector+close-session environment=OPENSSL_CONF=$tmp/openssl-$v.cnf
 	add libnetconf2-$v-large libnetconf2 version=$v n=10 environment=OPENSSL_CONF=$tmp/openssl-$v.cnf -- --size 100000
 done
+add libnetconf2-calls-again-before-it-closes libnetconf2 check=again n=5 close=again -- --close again

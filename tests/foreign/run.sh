@@ -68,7 +68,8 @@ until_true()
 
 events() { grep -F "\"device\":\"$name\"" "$tmp/spool/events.ndjson"; }
 event() { events | grep -F "\"event\":\"$1\""; }
-field() { sed -n "s/.*\"$1\":\(\"\([^\"]*\)\"\|\([^,}]*\)\).*/\2\3/p" | tail -n 1; }
+field_of_each() { sed -n "s/.*\"$1\":\(\"\([^\"]*\)\"\|\([^,}]*\)\).*/\2\3/p"; }
+field() { field_of_each "$1" | tail -n 1; }
 cli() { "$BIN/callhome" --socket "$tmp/callhomed.sock" "$@"; }
 said() { grep -qF -- "$1" "$log"; }
 gone() { ! kill -0 "$pid"; }
@@ -155,6 +156,28 @@ test_attack()
 	echo "ok $name"
 }
 
+# The device calls again before it has closed its first session: the new one wins at once.
+test_again()
+{
+	local reasons
+	start_device
+	check_session
+	kill -USR1 "$pid"
+	twice() { [ "$(event device-connected | wc -l)" = 2 ]; }
+	until_true 20 twice || fail "it did not call again: $(tail -n 1 "$log")"
+	until_true 20 ended || fail "the first session did not end"
+	until_true 20 said "closed $close" || fail "it did not close the first: $(tail -n 1 "$log")"
+	echo '<get><filter/></get>' | cli rpc "$name" >/dev/null || fail "rpc on the second session: exit $?"
+	cli kill "$name" >/dev/null || fail "callhome kill: exit $?"
+	both() { [ "$(ended | wc -l)" = 2 ]; }
+	until_true 20 both || fail "the second session did not end"
+	reasons=$(ended | field_of_each reason | tr '\n' ' ')
+	[ "$reasons" = "superseded killed " ] || fail "ended as $reasons"
+	kill "$pid"
+	[ -z "$(event identity-conflict)" ] || fail "taken for two devices: $(event identity-conflict)"
+	echo "ok $name"
+}
+
 # A connection whose device was not proven has no name: its event is found by where it came from.
 test_refused()
 {
@@ -178,7 +201,7 @@ test_refused()
 run_one()
 {
 	local name=${names[$1]} program=${programs[$1]} device_options=${arguments[$1]} setting
-	local check=session ends=closed-by-device n=0 want='' version='' environment='' ca=operator event='' named=0
+	local close='' check=session ends=closed-by-device n=0 want='' version='' environment='' ca=operator event='' named=0
 	local log key credential from=127.1.$(($1 / 250)).$(($1 % 250 + 1)) # its own address
 	for setting in ${settings[$1]}; do
 		local "$setting"
