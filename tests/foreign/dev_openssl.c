@@ -67,6 +67,8 @@ static void configure(SSL_CTX *ctx, const struct options *options)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 	if (options->pad != 0)
 		check(SSL_CTX_set_block_padding(ctx, options->pad), "padding");
+	if (options->fragment != 0)
+		check((int)SSL_CTX_set_max_send_fragment(ctx, (long)options->fragment), "fragment");
 	check(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"device", 6), "context");
 	SSL_CTX_set_keylog_callback(ctx, keep_secret);
 }

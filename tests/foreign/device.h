@@ -26,14 +26,15 @@ struct options {
 	const char *attack; /**< what SIGUSR1 does before it; NULL = nothing */
 	const char *early;  /**< 0.5-RTT data, set by device.c */
 	size_t early_len;
-	unsigned long tls;     /**< 12 | 13; 0 = both */
-	unsigned long tickets; /**< TLS 1.3 session tickets; TLS 1.2: any */
-	unsigned long base;    /**< 10 | 11 | 0 = both are offered */
-	unsigned long chunk;   /**< bytes per chunk; 0 = one chunk per message */
-	unsigned long piece;   /**< plaintext bytes per TLS record; 0 = as many as fit */
-	unsigned long pad;     /**< bytes of padding per TLS 1.3 record */
-	unsigned long gather;  /**< notifications per flush; 0 = 64 */
-	unsigned long dribble; /**< bytes per TCP segment */
+	unsigned long tls;	/**< 12 | 13; 0 = both */
+	unsigned long tickets;	/**< TLS 1.3 session tickets; TLS 1.2: any */
+	unsigned long base;	/**< 10 | 11 | 0 = both are offered */
+	unsigned long chunk;	/**< bytes per chunk; 0 = one chunk per message */
+	unsigned long piece;	/**< plaintext bytes per TLS record; 0 = as many as fit */
+	unsigned long fragment; /**< most bytes per TLS record, of the handshake too; 0 = 16384 */
+	unsigned long pad;	/**< bytes of padding per TLS 1.3 record */
+	unsigned long gather;	/**< notifications per flush; 0 = 64 */
+	unsigned long dribble;	/**< bytes per TCP segment */
 	unsigned long notifications;
 	unsigned long size;	  /**< bytes of filler in each notification */
 	unsigned long reply_size; /**< bytes of filler in the reply to get-config */

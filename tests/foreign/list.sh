@@ -86,10 +86,12 @@ for v in 1.2 1.3; do
 	for suite in AES-128-GCM AES-256-GCM CHACHA20-POLY1305; do
 		add gnutls-$v-$suite gnutls version=$v n=20 -- --tls $tls --ciphers $suite --size 3000
 	done
-	for group in P-256 P-384 X25519; do
+	add openssl-$v-fragments openssl version=$v n=20 key=rsa3072 -- --tls $tls --fragment 512 --size 3000
+	add openssl-$v-fragments-dribbled openssl version=$v n=2 key=rsa3072 -- --tls $tls --fragment 512 --dribble 2
+	for group in P-256 P-384 P-521 X25519; do
 		add openssl-$v-group-$group openssl version=$v n=1 credential=rsa -- --tls $tls --groups $group
 	done
-	for group in SECP256R1 SECP384R1 X25519; do
+	for group in SECP256R1 SECP384R1 SECP521R1 X25519; do
 		add gnutls-$v-group-$group gnutls version=$v n=1 -- --tls $tls --groups $group
 	done
 done
@@ -119,7 +121,7 @@ done
 add wolfssl-1.2-rsa-wants-rsa wolfssl check=refused key=rsa ends=closed-in-handshake event=connection-failed named=1 -- --tls 12
 add mbedtls-1.2-wants-no-edwards-curve mbedtls check=refused credential=ed25519 ends=closed-in-handshake event=connection-failed named=1 -- --tls 12
 
-# Their plaintext is the corpus of tests/unit/test_foreign.c: see README.md.
+# Their plaintext is the corpus of tests/unit/test_foreign.c: see docs/interop.md.
 add corpus-openssl-junos openssl n=3 ends=killed -- --base 10 --style junos
 add corpus-openssl-plain openssl n=3 ends=killed -- --tls 13 --half-rtt
 add corpus-gnutls-prefix-chunks gnutls n=3 ends=killed -- --style prefix --chunk 7 --piece 13
@@ -130,6 +132,10 @@ add gnutls-1.2-hello-request gnutls version=1.2 check=attack n=2 ends=killed wan
 add mbedtls-1.2-hello-request mbedtls version=1.2 check=attack n=2 ends=killed -- --tls 12 --attack hello-request --close none
 add gnutls-1.2-warning gnutls version=1.2 check=attack n=2 ends=killed -- --tls 12 --attack warning --close none
 add gnutls-1.2-warning-flood gnutls version=1.2 check=attack n=2 ends=record-flood -- --tls 12 --attack warning-flood --close none
+# Heartbeats were not negotiated: GnuTLS knows that it may not.
+for v in 1.2 1.3; do
+	add gnutls-$v-heartbeat gnutls version=$v check=attack n=2 ends=killed cannot=1 want=cannot+heartbeat -- --tls ${v/./} --attack heartbeat --close none
+done
 # OpenSSL itself takes no_renegotiation for fatal.
 add openssl-1.2-hello-request openssl version=1.2 check=attack n=2 ends=alert-from-device -- --tls 12 --attack hello-request --close none
 

@@ -31,6 +31,7 @@ static const struct row {
 	{"base", NUMBER, offsetof(struct options, base), "10 or 11; without it both"},
 	{"chunk", NUMBER, offsetof(struct options, chunk), "bytes per chunk"},
 	{"piece", NUMBER, offsetof(struct options, piece), "plaintext bytes per TLS record"},
+	{"fragment", NUMBER, offsetof(struct options, fragment), "most bytes per TLS record"},
 	{"pad", NUMBER, offsetof(struct options, pad), "padding bytes per TLS 1.3 record"},
 	{"gather", NUMBER, offsetof(struct options, gather), "notifications per flush"},
 	{"dribble", NUMBER, offsetof(struct options, dribble), "bytes per TCP segment"},
