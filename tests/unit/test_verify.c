@@ -352,6 +352,29 @@ Test(verify, a_forged_ca_of_the_right_name_is_found_by_its_signature)
 	EVP_PKEY_free(key);
 }
 
+/* The intermediate is known from here on: that must not make any other verdict milder. */
+Test(verify, an_issuer_that_was_verified_before_changes_no_verdict)
+{
+	struct ch_credential *device = fx_acme_device(&world, NULL);
+	EVP_PKEY *key = fx_key(FX_P256);
+
+	expect_welcome(device);
+	expect_welcome(device);
+	X509_free(sk_X509_pop(device->chain));
+	expect_refused_once(device, CH_REASON_UNKNOWN_CA, "", "alert unknown_ca", 0);
+	expect_refused_once(fx_acme_device(&world, &(struct fx_cert){.serial = "SN1",
+								     .issuer_key = key,
+								     .no_key_ids = true}),
+			    CH_REASON_BAD_CERT, "depth 0: certificate signature failure",
+			    "alert decrypt_error", 1);
+	expect_refused_once(
+		fx_acme_device(&world,
+			       &(struct fx_cert){.serial = "SN1", .not_after = "20200101000000Z"}),
+		CH_REASON_EXPIRED, "depth 0: certificate has expired", "alert certificate_expired",
+		1);
+	EVP_PKEY_free(key);
+}
+
 /* borg's CA signs a CA of the name of acme's: what is issued by it must never be acme's. */
 Test(verify, a_ca_of_one_manufacturer_cannot_issue_for_the_other)
 {

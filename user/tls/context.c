@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "context.h"
 
+#include "provider.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -41,13 +43,13 @@ static bool configure_client(SSL_CTX *ssl, struct ch_tls_context *context)
 	       SSL_CTX_set_ciphersuites(ssl, SUITES_1_3) == 1;
 }
 
-static struct ch_tls_context *context_new(const SSL_METHOD *method)
+static struct ch_tls_context *context_new(const SSL_METHOD *method, OSSL_LIB_CTX *library)
 {
 	struct ch_tls_context *made = calloc(1, sizeof(*made));
 
 	if (made == NULL)
 		return NULL;
-	made->ssl = SSL_CTX_new(method);
+	made->ssl = SSL_CTX_new_ex(library, NULL, method);
 	if (made->ssl != NULL)
 		return made;
 	free(made);
@@ -56,7 +58,7 @@ static struct ch_tls_context *context_new(const SSL_METHOD *method)
 
 int ch_tls_client_new(const struct ch_tls_client_options *options, struct ch_tls_context **context)
 {
-	struct ch_tls_context *made = context_new(TLS_client_method());
+	struct ch_tls_context *made = context_new(TLS_client_method(), ch_tls_algorithms());
 	int err = 0;
 
 	if (made == NULL) {
@@ -67,7 +69,8 @@ int ch_tls_client_new(const struct ch_tls_client_options *options, struct ch_tls
 	made->verifier.trust = options->trust;
 	made->verifier.lookup = options->lookup;
 	made->verifier.lookup_ctx = options->lookup_ctx;
-	if (!configure_client(made->ssl, made))
+	err = ch_issuers_new(&made->verifier.issuers);
+	if (err == 0 && !configure_client(made->ssl, made))
 		err = CH_E_CRYPTO;
 out:
 	ERR_clear_error();
@@ -109,7 +112,7 @@ static bool configure_server(SSL_CTX *ssl, const struct ch_tls_server_options *o
 
 int ch_tls_server_new(const struct ch_tls_server_options *options, struct ch_tls_context **context)
 {
-	struct ch_tls_context *made = context_new(TLS_server_method());
+	struct ch_tls_context *made = context_new(TLS_server_method(), NULL);
 	int err = 0;
 
 	if (made == NULL)
@@ -128,6 +131,7 @@ void ch_tls_context_free(struct ch_tls_context *context)
 {
 	if (context == NULL)
 		return;
+	ch_issuers_free(context->verifier.issuers);
 	SSL_CTX_free(context->ssl);
 	free(context);
 }

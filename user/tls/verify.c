@@ -2,6 +2,7 @@
 #include "verify.h"
 
 #include "identity.h"
+#include "provider.h"
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
@@ -158,27 +159,57 @@ static void note_identifier(struct ch_verdict *verdict, const struct ch_manufact
 		 manufacturer->name, ch_identifier_kind_name(manufacturer->kind), shown);
 }
 
-/* Path validation with the anchors of one manufacturer. */
-static enum ch_reason check_path(const struct ch_manufacturer *manufacturer, X509 *leaf,
-				 STACK_OF(X509) *chain, struct ch_verdict *verdict)
+/* @return as X509_verify_cert, or -1 */
+static int verify_path(X509_STORE_CTX *ctx, X509_STORE *store, X509 *leaf, STACK_OF(X509) *chain)
 {
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	enum ch_reason reason = CH_REASON_INTERNAL;
 	X509_VERIFY_PARAM *param;
-	STACK_OF(X509) *path;
-	int error;
 
-	if (ctx == NULL || X509_STORE_CTX_init(ctx, manufacturer->store, leaf, chain) != 1)
-		goto out;
+	if (X509_STORE_CTX_init(ctx, store, leaf, chain) != 1)
+		return -1;
 	param = X509_STORE_CTX_get0_param(ctx);
-	/* An intermediate may be configured as the anchor. */
+	/* An intermediate may be configured as the anchor, or be one that was verified before. */
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
 	X509_VERIFY_PARAM_set_depth(param, CH_CHAIN_MAX);
 	/* serverAuth where there is an extended key usage; an IDevID without one passes. */
 	if (X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_SERVER) != 1)
+		return -1;
+	return X509_verify_cert(ctx);
+}
+
+/* With an issuer that was verified before. false: the long way is to tell, also why not. */
+static bool check_short_path(const struct ch_verifier *verifier,
+			     const struct ch_manufacturer *manufacturer, X509 *leaf,
+			     STACK_OF(X509) *chain, X509_STORE_CTX *ctx)
+{
+	X509_STORE *store = ch_issuers_find(verifier->issuers, manufacturer, leaf, chain);
+	bool good = store != NULL && verify_path(ctx, store, leaf, NULL) == 1;
+
+	if (store != NULL)
+		X509_STORE_CTX_cleanup(ctx);
+	return good;
+}
+
+/* Path validation with the anchors of one manufacturer. */
+static enum ch_reason check_path(const struct ch_verifier *verifier,
+				 const struct ch_manufacturer *manufacturer, X509 *leaf,
+				 STACK_OF(X509) *chain, struct ch_verdict *verdict)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(ch_tls_algorithms(), NULL);
+	enum ch_reason reason = CH_REASON_INTERNAL;
+	STACK_OF(X509) *path;
+	int error;
+
+	if (ctx == NULL)
 		goto out;
-	if (X509_verify_cert(ctx) != 1) {
+	if (check_short_path(verifier, manufacturer, leaf, chain, ctx)) {
+		reason = CH_REASON_NONE;
+		goto out;
+	}
+	error = verify_path(ctx, manufacturer->store, leaf, chain);
+	if (error < 0)
+		goto out;
+	if (error != 1) {
 		error = X509_STORE_CTX_get_error(ctx);
 		snprintf(verdict->detail, sizeof(verdict->detail), "depth %d: %s",
 			 X509_STORE_CTX_get_error_depth(ctx), X509_verify_cert_error_string(error));
@@ -190,6 +221,8 @@ static enum ch_reason check_path(const struct ch_manufacturer *manufacturer, X50
 	if (sk_X509_num(path) > 0 &&
 	    ch_manufacturer_has(manufacturer, sk_X509_value(path, sk_X509_num(path) - 1)))
 		reason = CH_REASON_NONE;
+	if (reason == CH_REASON_NONE)
+		ch_issuers_learn(verifier->issuers, manufacturer, path);
 out:
 	X509_STORE_CTX_free(ctx);
 	return reason;
@@ -218,7 +251,7 @@ static enum ch_reason judge_path(const struct ch_verifier *verifier, X509 *leaf,
 		note_identifier(verdict, manufacturer);
 		return reason;
 	}
-	return check_path(manufacturer, leaf, chain, verdict);
+	return check_path(verifier, manufacturer, leaf, chain, verdict);
 }
 
 static enum ch_reason judge(const struct ch_verifier *verifier, X509 *leaf, STACK_OF(X509) *chain,

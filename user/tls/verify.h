@@ -5,6 +5,7 @@
  * first, signatures last. It can only refuse: possession of the key is not proven yet.
  */
 #include "anchors.h"
+#include "issuers.h"
 #include "trust.h"
 
 #define CH_DETAIL_MAX 160 /**< bytes of a detail text */
@@ -21,6 +22,7 @@ struct ch_verifier {
 	const struct ch_trust *trust;
 	ch_lookup_fn lookup;
 	void *lookup_ctx;
+	struct ch_issuers *issuers; /**< owned by the context */
 };
 
 /** Judges @leaf with the presented @chain (which holds the leaf too). */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "issuers.h"
+
+#include <errno.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+/* A search compares names one by one; more issuers than this are verified each time. */
+#define ISSUERS_MAX 64
+
+struct issuer {
+	const struct ch_manufacturer *manufacturer;
+	X509 *cert;
+	X509 *anchor;
+	X509_STORE *store; /**< of @cert alone */
+};
+
+struct ch_issuers {
+	struct issuer known[ISSUERS_MAX];
+	size_t count;
+};
+
+int ch_issuers_new(struct ch_issuers **issuers)
+{
+	*issuers = calloc(1, sizeof(**issuers));
+	return *issuers == NULL ? -ENOMEM : 0;
+}
+
+void ch_issuers_free(struct ch_issuers *issuers)
+{
+	if (issuers == NULL)
+		return;
+	for (size_t i = 0; i < issuers->count; i++) {
+		X509_free(issuers->known[i].cert);
+		X509_free(issuers->known[i].anchor);
+		X509_STORE_free(issuers->known[i].store);
+	}
+	free(issuers);
+}
+
+static bool is_in_time(X509 *cert)
+{
+	return X509_cmp_current_time(X509_get0_notBefore(cert)) < 0 &&
+	       X509_cmp_current_time(X509_get0_notAfter(cert)) > 0;
+}
+
+static bool is_presented(X509 *cert, STACK_OF(X509) *chain)
+{
+	for (int i = 0; i < sk_X509_num(chain); i++)
+		if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
+			return true;
+	return false;
+}
+
+X509_STORE *ch_issuers_find(struct ch_issuers *issuers, const struct ch_manufacturer *manufacturer,
+			    X509 *leaf, STACK_OF(X509) *chain)
+{
+	for (size_t i = 0; i < issuers->count; i++) {
+		const struct issuer *issuer = &issuers->known[i];
+
+		if (issuer->manufacturer == manufacturer &&
+		    X509_check_issued(issuer->cert, leaf) == X509_V_OK &&
+		    is_presented(issuer->cert, chain) && is_in_time(issuer->anchor))
+			return issuer->store;
+	}
+	return NULL;
+}
+
+static bool has_name_constraints(X509 *cert)
+{
+	return X509_get_ext_by_NID(cert, NID_name_constraints, -1) >= 0;
+}
+
+void ch_issuers_learn(struct ch_issuers *issuers, const struct ch_manufacturer *manufacturer,
+		      STACK_OF(X509) *path)
+{
+	struct issuer made = {.manufacturer = manufacturer};
+
+	if (issuers->count == ISSUERS_MAX || sk_X509_num(path) != 3)
+		return;
+	made.cert = sk_X509_value(path, 1);
+	made.anchor = sk_X509_value(path, 2);
+	if (has_name_constraints(made.cert) || has_name_constraints(made.anchor))
+		return;
+	made.store = X509_STORE_new();
+	if (made.store == NULL || X509_STORE_add_cert(made.store, made.cert) != 1) {
+		X509_STORE_free(made.store);
+		return;
+	}
+	X509_up_ref(made.cert);
+	X509_up_ref(made.anchor);
+	issuers->known[issuers->count++] = made;
+}
