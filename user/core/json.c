@@ -13,27 +13,44 @@ void ch_json_init(struct ch_json *json, struct ch_buf *out)
 	json->out = out;
 }
 
-static void put(struct ch_json *json, const char *text)
+static void put_bytes(struct ch_json *json, const void *bytes, size_t len)
 {
 	if (json->err == 0)
-		json->err = ch_buf_append_str(json->out, text);
+		json->err = ch_buf_append(json->out, bytes, len);
+}
+
+static void put(struct ch_json *json, const char *text)
+{
+	put_bytes(json, text, strlen(text));
 }
 
 /** The comma and the key before a value. */
 static void begin_value(struct ch_json *json, const char *key)
 {
+	size_t len = key != NULL ? strlen(key) : 0;
+	uint8_t *at;
+
+	/* One look at the room for all of it: a line of the spool has half a dozen keys. */
+	if (json->err == 0)
+		json->err = ch_buf_reserve(json->out, len + 4);
+	if (json->err != 0)
+		return;
+	at = json->out->data + json->out->len;
 	if (json->depth > 0) {
 		uint32_t bit = 1U << (json->depth - 1);
 
 		if ((json->comma & bit) != 0)
-			put(json, ",");
+			*at++ = ',';
 		json->comma |= bit;
 	}
 	if (key != NULL) {
-		put(json, "\"");
-		put(json, key);
-		put(json, "\":");
+		*at++ = '"';
+		memcpy(at, key, len);
+		at += len;
+		*at++ = '"';
+		*at++ = ':';
 	}
+	json->out->len = (size_t)(at - json->out->data);
 }
 
 static void open_level(struct ch_json *json, const char *key, const char *bracket)
@@ -97,11 +114,15 @@ void ch_json_bytes(struct ch_json *json, const char *key, struct ch_slice value)
 
 void ch_json_uint(struct ch_json *json, const char *key, uint64_t value)
 {
-	char text[24];
+	char text[20];
+	size_t at = sizeof(text);
 
 	begin_value(json, key);
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	put(json, text);
+	do {
+		text[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	put_bytes(json, text + at, sizeof(text) - at);
 }
 
 void ch_json_int(struct ch_json *json, const char *key, int64_t value)
@@ -165,22 +186,39 @@ static struct date date_of(uint64_t unix_day)
 	return date;
 }
 
+/** The last @digits digits of @value, and what follows them. */
+static char *put_digits(char *at, unsigned value, unsigned digits, char next)
+{
+	for (unsigned i = digits; i-- > 0; value /= 10)
+		at[i] = (char)('0' + value % 10);
+	at[digits] = next;
+	return at + digits + 1;
+}
+
 void ch_json_time(struct ch_json *json, const char *key, uint64_t unix_ns)
 {
 	uint64_t seconds = unix_ns / 1000000000;
 	unsigned in_day = (unsigned)(seconds % 86400);
 	struct date date = date_of(seconds / 86400);
-	char text[48];
+	char text[32];
+	char *at = text;
 
 	begin_value(json, key);
 	if (unix_ns == 0) {
 		put(json, "null");
 		return;
 	}
-	snprintf(text, sizeof(text), "\"%04u-%02u-%02uT%02u:%02u:%02u.%03uZ\"", (unsigned)date.year,
-		 date.month, date.day, in_day / 3600, in_day / 60 % 60, in_day % 60,
-		 (unsigned)(unix_ns / 1000000 % 1000));
-	put(json, text);
+	/* In each line of the spool: printf would take longer than all the rest of the line. */
+	*at++ = '"';
+	at = put_digits(at, (unsigned)date.year, 4, '-');
+	at = put_digits(at, date.month, 2, '-');
+	at = put_digits(at, date.day, 2, 'T');
+	at = put_digits(at, in_day / 3600, 2, ':');
+	at = put_digits(at, in_day / 60 % 60, 2, ':');
+	at = put_digits(at, in_day % 60, 2, '.');
+	at = put_digits(at, (unsigned)(unix_ns / 1000000 % 1000), 3, 'Z');
+	*at++ = '"';
+	put_bytes(json, text, (size_t)(at - text));
 }
 
 /**
@@ -248,6 +286,33 @@ static bool is_plain(uint8_t byte)
 	return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
+typedef uint8_t vec16 __attribute__((vector_size(16)));
+
+/** Bytes at the front of @data that need neither an escape nor a look at their sequence. */
+static size_t plain_run(const uint8_t *data, size_t len)
+{
+	const vec16 space = {32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32};
+	const vec16 most = space + (0x7f - 0x20 - 0x20); /* so many bytes from 0x20 on are plain */
+	const vec16 quote = space + ('"' - ' ');
+	const vec16 backslash = space + ('\\' - ' ');
+	size_t at = 0;
+
+	for (; at + sizeof(vec16) <= len; at += sizeof(vec16)) {
+		uint64_t any[2];
+		vec16 bytes, special;
+
+		memcpy(&bytes, data + at, sizeof(bytes));
+		special = (vec16)(bytes - space >= most) | (vec16)(bytes == quote) |
+			  (vec16)(bytes == backslash);
+		memcpy(any, &special, sizeof(any));
+		if ((any[0] | any[1]) != 0)
+			break;
+	}
+	while (at < len && is_plain(data[at]))
+		at++;
+	return at;
+}
+
 int ch_json_escape(struct ch_buf *out, struct ch_slice value)
 {
 	size_t start = 0;
@@ -255,18 +320,20 @@ int ch_json_escape(struct ch_buf *out, struct ch_slice value)
 	int err;
 
 	while (i < value.len) {
-		uint8_t byte = value.data[i];
-		size_t sequence = 1;
+		size_t sequence;
 
-		if (!is_plain(byte))
-			sequence = byte < 0x80 ? 0 : utf8_sequence(value.data + i, value.len - i);
+		i += plain_run(value.data + i, value.len - i);
+		if (i == value.len)
+			break;
+		sequence = value.data[i] < 0x80 ? 0
+						: utf8_sequence(value.data + i, value.len - i);
 		if (sequence > 0) {
 			i += sequence;
 			continue;
 		}
 		err = ch_buf_append(out, value.data + start, i - start);
 		if (err == 0)
-			err = escape_byte(out, byte);
+			err = escape_byte(out, value.data[i]);
 		if (err != 0)
 			return err;
 		start = ++i;
