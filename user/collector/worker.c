@@ -4,6 +4,7 @@
 #include "publish.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,10 @@
 #define COMPLETIONS_PER_TURN 4096
 /* Fewer than this in one entry: nothing is piling up. */
 #define DRAIN_LEAST 16
+/* So many handshakes at a time leave megabytes behind in the heap. */
+#define STORM_HANDSHAKES 64
+/* Giving the heap back takes milliseconds: nobody may make us do it all the time. */
+#define TRIM_PAUSE_NS (10000 * MS)
 #define ACCEPT_RETRY_NS (10 * MS)
 #define PACE_NS (10 * MS)
 #define PACE_LEAST 64
@@ -436,6 +441,24 @@ static void run_ring(struct ch_worker *w, uint64_t wait)
 		       ch_error_text(result));
 }
 
+/*
+ * A handshake takes some 40 kB of heap and a session none. The heap does not shrink by itself after
+ * a storm, as what is left in use lies between: 140 MB stayed of 3,000 logins at once, 24 MB after
+ * this, which takes some 10 ms then.
+ */
+static void release_heap(struct ch_worker *w)
+{
+	uint64_t handshaking = atomic_load_explicit(&w->stats.handshaking, memory_order_relaxed);
+
+	if (handshaking >= STORM_HANDSHAKES)
+		w->storm = true;
+	if (!w->storm || handshaking > 0 || w->now_ns - w->trimmed_ns < TRIM_PAUSE_NS)
+		return;
+	w->storm = false;
+	w->trimmed_ns = w->now_ns;
+	(void)malloc_trim(0);
+}
+
 bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 {
 	read_clock(w);
@@ -449,6 +472,7 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 			accept_arm(w, i);
 	}
 	run_handshakes(w);
+	release_heap(w);
 	if (w->stopping)
 		stop_pace(w);
 	ch_publish_flush(w, false);

@@ -105,6 +105,8 @@ struct ch_worker {
 	uint64_t unix_ns;
 	bool clock_fresh;	 /**< the clock was read since the ring slept */
 	uint64_t seen_overflows; /**< of the ring's counter */
+	uint64_t trimmed_ns;	 /**< when the heap was given back last */
+	bool storm; /**< many handshakes were under way at a time, and not all have ended */
 	uint64_t seen_enters;	 /**< of the ring's counter, likewise */
 	uint64_t shed_ns;	 /**< turn in which memory was last shed */
 
