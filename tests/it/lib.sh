@@ -97,6 +97,8 @@ site()
 # start_daemon: callhomed of the present site. Sets daemon (its pid).
 start_daemon()
 {
+	# Emptied here: the redirection below happens in the child, and an earlier daemon's line may stand there.
+	: >"$site/daemon.log"
 	"$BIN/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
 	daemon=$!
 	pids+=("$daemon")
