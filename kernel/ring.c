@@ -343,7 +343,8 @@ static int enter(struct uring *u, uint64_t wait_ns)
 	if (wait_ns == 0 || io_uring_cq_ready(&u->ring) > 0)
 		done = io_uring_submit_and_get_events(&u->ring);
 	else
-		done = io_uring_submit_and_wait_timeout(&u->ring, &ignored, 1, &wait, NULL);
+		done = io_uring_submit_and_wait_timeout(
+			&u->ring, &ignored, u->base.least > 1 ? u->base.least : 1, &wait, NULL);
 	switch (done < 0 ? -done : 0) {
 	case ETIME:  /* nothing came in time */
 	case EINTR:  /* a signal: the caller looks at its flags */

@@ -142,6 +142,7 @@ struct ch_ring_counters {
 /** First member of every implementation. */
 struct ch_ring {
 	const struct ch_ring_ops *ops;
+	unsigned least; /**< completions that run waits for within its wait_ns; 0 and 1: the first */
 	struct ch_ring_counters counters;
 };
 

@@ -132,6 +132,32 @@ Test(worker, every_receive_buffer_goes_back)
 	cr_assert_eq(ring.recycled, before + 5);
 }
 
+Test(worker, busy_worker_waits_for_a_batch_but_never_while_somebody_logs_in)
+{
+	struct device *d = &pool[0];
+
+	log_in(d);
+	turn();
+	cr_assert_eq(ring.base.least, 1, "an idle worker takes the first completion at once");
+	for (int i = 0; i < 8; i++) {
+		device_say(d, NOTE);
+		fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len,
+			     true);
+		d->out.len = 0;
+	}
+	cr_assert(ch_worker_turn(&worker, 1000000000));
+	cr_assert(ch_worker_turn(&worker, 1000000000));
+	cr_assert_eq(ring.base.least, 64);
+	cr_assert_leq(ring.last_wait_ns, 2000000);
+	worker.last_round = 8;
+	accept_one();
+	turn();
+	turn();
+	worker.last_round = 8;
+	turn();
+	cr_assert_eq(ring.base.least, 1);
+}
+
 Test(worker, stale_completion_is_dropped_and_its_buffer_goes_back)
 {
 	struct ch_completion stale = {

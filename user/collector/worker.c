@@ -14,6 +14,10 @@
 #define COMPLETIONS_PER_TURN 4096
 /* Fewer than this in one entry: nothing is piling up. */
 #define DRAIN_LEAST 16
+/* After so many completions in one round the next waits a little for a batch. */
+#define LINGER_AFTER 8
+#define LINGER_LEAST 64
+#define LINGER_NS (2 * MS)
 /* So many handshakes at a time leave megabytes behind in the heap. */
 #define STORM_HANDSHAKES 64
 /* Giving the heap back takes milliseconds: nobody may make us do it all the time. */
@@ -427,15 +431,21 @@ static void read_mail(struct ch_worker *w)
  */
 static void run_ring(struct ch_worker *w, uint64_t wait)
 {
+	bool busy = w->last_round >= LINGER_AFTER;
 	int total = 0;
 	int result;
 
+	/* Each entry into the kernel costs as much as a message; a login must not wait for others. */
+	w->ring->least = busy && ch_stat(&w->stats.handshaking) == 0 ? LINGER_LEAST : 1;
+	if (w->ring->least > 1 && wait > LINGER_NS)
+		wait = LINGER_NS;
 	do {
 		w->clock_fresh = false;
 		result = w->ring->ops->run(w->ring, wait, COMPLETIONS_PER_TURN, on_completion, w);
 		total += result;
 		wait = 0;
 	} while (result >= DRAIN_LEAST && total < COMPLETIONS_PER_TURN);
+	w->last_round = total;
 	if (result < 0)
 		ch_log(&w->shared->log, CH_LOG_ERROR, "event=ring-error worker=%u err=%s", w->index,
 		       ch_error_text(result));

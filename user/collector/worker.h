@@ -104,6 +104,7 @@ struct ch_worker {
 	uint64_t now_ns; /**< of this turn */
 	uint64_t unix_ns;
 	bool clock_fresh;	 /**< the clock was read since the ring slept */
+	int last_round;		 /**< completions of the last turn */
 	uint64_t seen_overflows; /**< of the ring's counter */
 	uint64_t trimmed_ns;	 /**< when the heap was given back last */
 	bool storm; /**< many handshakes were under way at a time, and not all have ended */
