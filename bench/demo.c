@@ -399,6 +399,8 @@ static void print_summary(const struct demo *demo, double seconds)
 	       (unsigned long long)sim_control_uint(demo->status, "counters", "notifications"),
 	       (unsigned long long)demo->verdict.notifications,
 	       (unsigned long long)demo->verdict.replies);
+	const char *layer = json_string_value(json_object_get(demo->status, "record_layer"));
+	printf("records protected by: %s\n", layer ? layer : "nobody knows");
 	printf("%llu impostors called, %llu refused for the right reason\n",
 	       (unsigned long long)c->impostors, (unsigned long long)demo->verdict.right);
 	for (uint32_t i = 0; i < demo->failures.count && i < SIM_FAILURES_MAX; i++)
