@@ -157,10 +157,12 @@ shapes_end()
 for cipher in TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256; do
 	shape "a FIN behind the hello" 1.3 $cipher --close fin
 	shapes_end
+	echo "\"device\":\"$device\"" >>"$tmp/truncated"
 done
 for cipher in ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-ECDSA-AES256-GCM-SHA384 ECDHE-ECDSA-CHACHA20-POLY1305; do
 	shape "a FIN behind the hello" 1.2 $cipher --close fin
 	shapes_end
+	echo "\"device\":\"$device\"" >>"$tmp/truncated"
 done
 truncated=$count
 for cipher in TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256; do
@@ -196,9 +198,11 @@ equals "the fleet: no failures" "$(field failures <<<"$result")" 0
 equals "the fleet: every device had its records in the $LAYER" "$(field kernel <<<"$result") $(field user <<<"$result")" \
 	"$(kernel_sessions $fleet_size) $((fleet_size - $(kernel_sessions $fleet_size)))"
 sent=$(field notifications_sent <<<"$result")
-all_spooled() { [ "$(wc -l <"$site/spool/notifications.ndjson")" = $((sent + notifications * (count - 6))) ]; }
+# A device that took its signal late went on to notify before its FIN: none of those six counts.
+lines() { grep -vcF -f "$tmp/truncated" "$site/spool/notifications.ndjson"; }
+all_spooled() { [ "$(lines)" = $((sent + notifications * (count - truncated))) ]; }
 if [ "${sent:-0}" -gt $fleet_size ] && eventually 30 all_spooled; then ok "every notification is in the spool"; else
-	not_ok "every notification is in the spool" "$sent and $notifications from each of $((count - truncated)); $(wc -l <"$site/spool/notifications.ndjson") spooled"
+	not_ok "every notification is in the spool" "$sent and $notifications from each of $((count - truncated)); $(lines) spooled"
 fi
 none_left() { [ "$(tls_stat TlsCurrTxSw) $(tls_stat TlsCurrRxSw)" = "0 0" ]; }
 if eventually 30 none_left; then ok "no key is left in the kernel"; else not_ok "no key is left in the kernel" "$(cat /proc/net/tls_stat)"; fi
