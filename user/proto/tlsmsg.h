@@ -5,6 +5,7 @@
  * (RFC 8446 sections 4.6 and 6, RFC 5246 section 7.4.1.1). Sans-IO; works for both record layers.
  */
 #include <callhome/reason.h>
+#include "user/core/alert.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,9 +16,6 @@
 #define CH_ALERT_RECORD_OVERFLOW 22
 #define CH_ALERT_DECODE_ERROR 50
 #define CH_ALERT_NO_RENEGOTIATION 100
-
-/** "handshake_failure", ...; "unknown" for codes we do not know. */
-const char *ch_alert_name(uint8_t code);
 
 /**
  * Does this fatal alert say that the device refused our client certificate? (42-46, 48, 49, 116)

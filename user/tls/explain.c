@@ -1,45 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why a handshake failed: OpenSSL's errors and the device's alerts as reasons of the one table. */
 #include "context.h"
+#include "user/core/alert.h"
 
 #include <openssl/err.h>
 #include <stdio.h>
-
-static const char *alert_name(int code)
-{
-	static const char *const names[256] = {
-		[0] = "close_notify",
-		[10] = "unexpected_message",
-		[20] = "bad_record_mac",
-		[22] = "record_overflow",
-		[40] = "handshake_failure",
-		[42] = "bad_certificate",
-		[43] = "unsupported_certificate",
-		[44] = "certificate_revoked",
-		[45] = "certificate_expired",
-		[46] = "certificate_unknown",
-		[47] = "illegal_parameter",
-		[48] = "unknown_ca",
-		[49] = "access_denied",
-		[50] = "decode_error",
-		[51] = "decrypt_error",
-		[70] = "protocol_version",
-		[71] = "insufficient_security",
-		[80] = "internal_error",
-		[86] = "inappropriate_fallback",
-		[90] = "user_canceled",
-		[100] = "no_renegotiation",
-		[109] = "missing_extension",
-		[110] = "unsupported_extension",
-		[112] = "unrecognized_name",
-		[113] = "bad_certificate_status_response",
-		[115] = "unknown_psk_identity",
-		[116] = "certificate_required",
-		[120] = "no_application_protocol",
-	};
-
-	return code >= 0 && code < 256 && names[code] != NULL ? names[code] : "unknown";
-}
 
 /*
  * In answer to our certificate. handshake_failure is what a TLS 1.2 server says that got none it can
@@ -129,7 +94,7 @@ void ch_handshake_explain(struct ch_handshake *handshake, int ssl_error)
 	if (handshake->reason == CH_REASON_NONE && alert >= 0) {
 		handshake->reason = reason_of_alert(handshake, alert);
 		snprintf(handshake->detail, sizeof(handshake->detail), "alert %s",
-			 alert_name(alert));
+			 ch_alert_name((uint8_t)alert));
 	} else if (handshake->reason == CH_REASON_NONE) {
 		handshake->reason = reason_of_error(handshake->ssl, ERR_GET_REASON(error));
 		snprintf(handshake->detail, sizeof(handshake->detail), "%.150s",
