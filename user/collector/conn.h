@@ -75,6 +75,7 @@ struct ch_conn {
 	struct ch_address peer;
 	enum ch_reason reason;
 	const char *cipher; /**< static string */
+	struct ch_proof *proof; /**< NULL before the record layer is armed */
 	uint64_t accepted_ns;
 	uint64_t cost_ns;		     /**< our time for its handshake steps */
 	uint64_t login_us;		     /**< accept to hello done; 0 before */

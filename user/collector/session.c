@@ -59,7 +59,9 @@ int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
 	int fd = conn->file.index;
 	int err;
 
-	err = ch_handshake_take_keys(conn->login->handshake, &keys);
+	err = ch_handshake_take_proof(conn->login->handshake, &conn->proof);
+	if (err == 0)
+		err = ch_handshake_take_keys(conn->login->handshake, &keys);
 	if (err != 0)
 		return err;
 	if (w->shared->fixed)

@@ -361,6 +361,11 @@ bool ch_handshake_proven(const struct ch_handshake *handshake)
 	return handshake->proven;
 }
 
+int ch_handshake_take_proof(const struct ch_handshake *handshake, struct ch_proof **proof)
+{
+	return ch_path_prove(&handshake->verdict.path, &handshake->verdict.identity, proof);
+}
+
 bool ch_handshake_client_certificate(const struct ch_handshake *handshake, uint8_t sha256[32])
 {
 	X509 *cert = handshake->context->client ? NULL : SSL_get0_peer_certificate(handshake->ssl);

@@ -12,6 +12,7 @@
  *
  * Thread: a context and its handshakes belong to one thread.
  */
+#include "proof.h"
 #include "trust.h"
 #include "user/core/buf.h"
 #include "user/core/record_keys.h"
@@ -100,6 +101,12 @@ const struct ch_identity *ch_handshake_identity(const struct ch_handshake *hands
 const struct ch_match *ch_handshake_match(const struct ch_handshake *handshake);
 /** Client: the device has proven that it holds the key of its certificate. */
 bool ch_handshake_proven(const struct ch_handshake *handshake);
+/**
+ * Client, after DONE: what to keep for judging the session again (ch_proof_free).
+ * @return 0 or -ENOMEM
+ */
+CH_NODISCARD int ch_handshake_take_proof(const struct ch_handshake *handshake,
+					 struct ch_proof **proof);
 /** Server: SHA-256 of the client certificate that was presented. @return false when none was. */
 bool ch_handshake_client_certificate(const struct ch_handshake *handshake, uint8_t sha256[32]);
 

@@ -8,15 +8,8 @@
 /* A search compares names one by one; more issuers than this are verified each time. */
 #define ISSUERS_MAX 64
 
-struct issuer {
-	const struct ch_manufacturer *manufacturer;
-	X509 *cert;
-	X509 *anchor;
-	X509_STORE *store; /**< of @cert alone */
-};
-
 struct ch_issuers {
-	struct issuer known[ISSUERS_MAX];
+	struct ch_issuer known[ISSUERS_MAX];
 	size_t count;
 };
 
@@ -52,16 +45,17 @@ static bool is_presented(X509 *cert, STACK_OF(X509) *chain)
 	return false;
 }
 
-X509_STORE *ch_issuers_find(struct ch_issuers *issuers, const struct ch_manufacturer *manufacturer,
-			    X509 *leaf, STACK_OF(X509) *chain)
+const struct ch_issuer *ch_issuers_find(const struct ch_issuers *issuers,
+					const struct ch_manufacturer *manufacturer, X509 *leaf,
+					STACK_OF(X509) *chain)
 {
 	for (size_t i = 0; i < issuers->count; i++) {
-		const struct issuer *issuer = &issuers->known[i];
+		const struct ch_issuer *issuer = &issuers->known[i];
 
 		if (issuer->manufacturer == manufacturer &&
 		    X509_check_issued(issuer->cert, leaf) == X509_V_OK &&
 		    is_presented(issuer->cert, chain) && is_in_time(issuer->anchor))
-			return issuer->store;
+			return issuer;
 	}
 	return NULL;
 }
@@ -72,14 +66,15 @@ static bool has_name_constraints(X509 *cert)
 }
 
 void ch_issuers_learn(struct ch_issuers *issuers, const struct ch_manufacturer *manufacturer,
-		      STACK_OF(X509) *path)
+		      STACK_OF(X509) *chain, const struct ch_path *path)
 {
-	struct issuer made = {.manufacturer = manufacturer};
+	struct ch_issuer made = {.manufacturer = manufacturer};
 
-	if (issuers->count == ISSUERS_MAX || sk_X509_num(path) != 3)
+	if (issuers->count == ISSUERS_MAX || sk_X509_num(chain) != 3)
 		return;
-	made.cert = sk_X509_value(path, 1);
-	made.anchor = sk_X509_value(path, 2);
+	made.cert = sk_X509_value(chain, 1);
+	made.anchor = sk_X509_value(chain, 2);
+	ch_path_behind(path, &made.behind);
 	if (has_name_constraints(made.cert) || has_name_constraints(made.anchor))
 		return;
 	made.store = X509_STORE_new();

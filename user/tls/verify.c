@@ -177,17 +177,37 @@ static int verify_path(X509_STORE_CTX *ctx, X509_STORE *store, X509 *leaf, STACK
 	return X509_verify_cert(ctx);
 }
 
-/* With an issuer that was verified before. false: the long way is to tell, also why not. */
-static bool check_short_path(const struct ch_verifier *verifier,
-			     const struct ch_manufacturer *manufacturer, X509 *leaf,
-			     STACK_OF(X509) *chain, X509_STORE_CTX *ctx)
+/*
+ * With an issuer that was verified before.
+ * @return what is behind the device; NULL: the long way is to tell, also why not
+ */
+static const struct ch_path *check_short_path(const struct ch_verifier *verifier,
+					      const struct ch_manufacturer *manufacturer,
+					      X509 *leaf, STACK_OF(X509) *chain,
+					      X509_STORE_CTX *ctx)
 {
-	X509_STORE *store = ch_issuers_find(verifier->issuers, manufacturer, leaf, chain);
-	bool good = store != NULL && verify_path(ctx, store, leaf, NULL) == 1;
+	const struct ch_issuer *issuer =
+		ch_issuers_find(verifier->issuers, manufacturer, leaf, chain);
+	bool good = issuer != NULL && verify_path(ctx, issuer->store, leaf, NULL) == 1;
 
-	if (store != NULL)
+	if (issuer != NULL)
 		X509_STORE_CTX_cleanup(ctx);
-	return good;
+	return good ? &issuer->behind : NULL;
+}
+
+/* Up to the first anchor: what is above it has no say, even where the way goes on. */
+static enum ch_reason note_path(const struct ch_manufacturer *manufacturer, STACK_OF(X509) *chain,
+				struct ch_path *path)
+{
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *cert = sk_X509_value(chain, i);
+
+		if (ch_manufacturer_has(manufacturer, cert))
+			return ch_path_end(path, cert) == 0 ? CH_REASON_NONE : CH_REASON_INTERNAL;
+		if (i > 0 && ch_path_append(path, cert) != 0)
+			return CH_REASON_INTERNAL;
+	}
+	return CH_REASON_UNKNOWN_CA;
 }
 
 /* Path validation with the anchors of one manufacturer. */
@@ -197,12 +217,14 @@ static enum ch_reason check_path(const struct ch_verifier *verifier,
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(ch_tls_algorithms(), NULL);
 	enum ch_reason reason = CH_REASON_INTERNAL;
-	STACK_OF(X509) *path;
+	const struct ch_path *behind;
 	int error;
 
 	if (ctx == NULL)
 		goto out;
-	if (check_short_path(verifier, manufacturer, leaf, chain, ctx)) {
+	behind = check_short_path(verifier, manufacturer, leaf, chain, ctx);
+	if (behind != NULL) {
+		ch_path_join(&verdict->path, behind);
 		reason = CH_REASON_NONE;
 		goto out;
 	}
@@ -216,13 +238,10 @@ static enum ch_reason check_path(const struct ch_verifier *verifier,
 		reason = ch_verify_reason(error);
 		goto out;
 	}
-	path = X509_STORE_CTX_get0_chain(ctx);
-	reason = CH_REASON_UNKNOWN_CA;
-	if (sk_X509_num(path) > 0 &&
-	    ch_manufacturer_has(manufacturer, sk_X509_value(path, sk_X509_num(path) - 1)))
-		reason = CH_REASON_NONE;
+	reason = note_path(manufacturer, X509_STORE_CTX_get0_chain(ctx), &verdict->path);
 	if (reason == CH_REASON_NONE)
-		ch_issuers_learn(verifier->issuers, manufacturer, path);
+		ch_issuers_learn(verifier->issuers, manufacturer, X509_STORE_CTX_get0_chain(ctx),
+				 &verdict->path);
 out:
 	X509_STORE_CTX_free(ctx);
 	return reason;
@@ -263,7 +282,8 @@ static enum ch_reason judge(const struct ch_verifier *verifier, X509 *leaf, STAC
 		reason = check_key(leaf, verdict);
 	if (reason != CH_REASON_NONE)
 		return reason;
-	if (ch_identity_init(&verdict->identity, leaf) != 0)
+	if (ch_identity_init(&verdict->identity, leaf) != 0 ||
+	    ch_path_append(&verdict->path, leaf) != 0)
 		return CH_REASON_BAD_CERT;
 	/* A pin stands for the chain and its usage, not for the dates. */
 	if (verifier->lookup(verifier->lookup_ctx, &verdict->identity, &verdict->match) ==

@@ -14,6 +14,7 @@ struct ch_verdict {
 	enum ch_reason reason;	     /**< NONE: accepted */
 	struct ch_identity identity; /**< meaningful when accepted */
 	struct ch_match match;	     /**< meaningful when accepted */
+	struct ch_path path;	     /**< meaningful when accepted */
 	char detail[CH_DETAIL_MAX];  /**< more words for the log, "" if none */
 };
 
