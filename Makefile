@@ -162,6 +162,10 @@ $(BUILD)/fsm-dot: $(call objs,tests/tools/fsm_dot.c) $(LIB_collector) $(LIB_core
 	$(call say,LD,$@)
 	$(call link,)
 
+conformance: ## docs/conformance.md from the tags of the tests, with the results of the last make check
+	@tests/tools/conformance $(wildcard $(BUILD)/check/results) > $(BUILD)/conformance.md
+	@mv $(BUILD)/conformance.md docs/conformance.md
+
 fsm-dot: $(BUILD)/fsm-dot ## the life of a connection as a graph (pipe it into dot -Tsvg)
 	@$<
 
@@ -197,6 +201,6 @@ clean: ## remove everything that was built
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all help deps deps-check demo check unit asan tsan replay lint it clang fuzz fuzz-smoke \
-	analyze objects format install clean test-programs tsan-programs replay-programs fuzz-programs \
+	analyze objects conformance format install clean test-programs tsan-programs replay-programs fuzz-programs \
 	it-programs FORCE
 .DELETE_ON_ERROR:

@@ -18,21 +18,21 @@ for stack in openssl gnutls wolfssl mbedtls; do
 	for v in 1.2 1.3; do
 		tls=${v/./}
 		[ $stack-$v != mbedtls-1.3 ] || continue # comes with mbed TLS 3
-		add $stack-$v-close-notify $stack version=$v n=200 want=collector+close_notify,collector+fin -- --tls $tls
+		add $stack-$v-close-notify $stack row=7589-4 version=$v n=200 want=collector+close_notify,collector+fin -- --tls $tls
 		add $stack-$v-close-notify-then-silent $stack version=$v n=3 want=collector+close_notify,collector+fin -- --tls $tls --close notify-only
-		add $stack-$v-fin $stack version=$v n=3 ends=truncated want=collector+fin -- --tls $tls --close fin
+		add $stack-$v-fin $stack row=7589-4 version=$v n=3 ends=truncated want=collector+fin -- --tls $tls --close fin
 		add $stack-$v-rst $stack version=$v n=3 ends=connection-reset -- --tls $tls --close rst
-		add $stack-$v-fin-inside-a-record $stack version=$v n=3 ends=truncated -- --tls $tls --close mid-record --size 5000
+		add $stack-$v-fin-inside-a-record $stack row=7589-4 version=$v n=3 ends=truncated -- --tls $tls --close mid-record --size 5000
 		add $stack-$v-killed $stack version=$v n=3 ends=killed want=collector+close-session,collector+close_notify,collector+fin -- --tls $tls
 		# Framing and shapes of the stream.
 		add $stack-$v-base-1.0 $stack version=$v n=100 want=base:1.0 -- --tls $tls --base 10 --size 100
 		add $stack-$v-base-1.1 $stack version=$v n=100 want=base:1.1 -- --tls $tls --base 11 --size 100
 		add $stack-$v-chunks-of-1 $stack version=$v n=20 -- --tls $tls --base 11 --chunk 1
-		add $stack-$v-chunks-of-7-records-of-13 $stack version=$v n=50 -- --tls $tls --chunk 7 --piece 13
-		add $stack-$v-records-of-1 $stack version=$v n=10 -- --tls $tls --piece 1
+		add $stack-$v-chunks-of-7-records-of-13 $stack row=7589-3 version=$v n=50 -- --tls $tls --chunk 7 --piece 13
+		add $stack-$v-records-of-1 $stack row=7589-3 version=$v n=10 -- --tls $tls --piece 1
 		add $stack-$v-dribbled $stack version=$v n=5 -- --tls $tls --dribble 1 --style prefix
 		add $stack-$v-dribbled-base-1.0 $stack version=$v n=5 -- --tls $tls --dribble 3 --base 10 --style junos
-		add $stack-$v-gathered $stack version=$v n=5000 -- --tls $tls --gather 1000 --size 200
+		add $stack-$v-gathered $stack row=7589-3 version=$v n=5000 -- --tls $tls --gather 1000 --size 200
 		add $stack-$v-large-messages $stack version=$v n=10 -- --tls $tls --size 100000 --reply-size 400000
 		add $stack-$v-large-messages-base-1.0 $stack version=$v n=10 -- --tls $tls --base 10 --size 100000 --reply-size 400000
 		add $stack-$v-style-junos $stack version=$v n=20 -- --tls $tls --style junos --base 10
@@ -51,8 +51,8 @@ for stack in openssl gnutls wolfssl mbedtls; do
 			add $stack-$v-collector-key-$key $stack version=$v n=1 credential=$key -- --tls $tls
 		done
 		# Who is refused, by whom.
-		add $stack-$v-distrusts-the-collector $stack check=refused ends=client-certificate-refused event=auth-failed ca=stranger -- --tls $tls
-		add $stack-$v-asks-for-no-certificate $stack check=refused ends=no-client-certificate-request event=auth-failed -- --tls $tls --no-client-cert
+		add $stack-$v-distrusts-the-collector $stack row=S5a,C8-refused check=refused ends=client-certificate-refused event=auth-failed ca=stranger -- --tls $tls
+		add $stack-$v-asks-for-no-certificate $stack row=7589-2 check=refused ends=no-client-certificate-request event=auth-failed -- --tls $tls --no-client-cert
 		[[ $stack-$v = openssl-1.2 || $stack = wolfssl ]] || add $stack-$v-fatal-alert $stack version=$v check=attack n=1 ends=alert-from-device -- --tls $tls --attack fatal-alert --close fin
 		add $stack-$v-bad-mac $stack version=$v check=attack n=1 ends=bad-record want=collector+failed:,mac -- --tls $tls --attack bad-mac --close none
 	done
@@ -70,7 +70,7 @@ add gnutls-1.3-user-canceled gnutls version=1.3 n=3 want=collector+close_notify 
 add openssl-1.3-half-rtt openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13 --half-rtt
 add openssl-1.3-half-rtt-base-1.0 openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13 --half-rtt --base 10
 add openssl-1.3-half-rtt-dribbled openssl version=1.3 n=3 want=half-rtt+sent -- --tls 13 --half-rtt --dribble 1
-add openssl-1.3-half-rtt-distrusts-the-collector openssl check=refused ends=client-certificate-refused event=device-disconnected ca=stranger -- --tls 13 --half-rtt
+add openssl-1.3-half-rtt-distrusts-the-collector openssl row=C8-refused check=refused ends=client-certificate-refused event=device-disconnected ca=stranger -- --tls 13 --half-rtt
 add openssl-1.3-key-update-asked-often openssl version=1.3 n=40 -- --tls 13 --key-update 1 --key-update-asks
 
 # Suites and groups, in each library's words.
@@ -95,8 +95,8 @@ for v in 1.2 1.3; do
 		add gnutls-$v-group-$group gnutls version=$v n=1 -- --tls $tls --groups $group
 	done
 done
-add openssl-1.2-only-cbc openssl check=refused ends=no-shared-cipher -- --tls 12 --ciphers ECDHE-ECDSA-AES128-SHA256
-add openssl-1.2-only-rsa-key-exchange openssl check=refused key=rsa ends=no-shared-cipher -- --tls 12 --ciphers AES128-GCM-SHA256
+add openssl-1.2-only-cbc openssl row=9918-suites check=refused ends=no-shared-cipher -- --tls 12 --ciphers ECDHE-ECDSA-AES128-SHA256
+add openssl-1.2-only-rsa-key-exchange openssl row=9918-suites check=refused key=rsa ends=no-shared-cipher -- --tls 12 --ciphers AES128-GCM-SHA256
 add openssl-1.3-only-ccm openssl check=refused ends=no-shared-cipher -- --tls 13 --ciphers TLS_AES_128_CCM_SHA256
 add wolfssl-1.2-only-cbc wolfssl check=refused ends=no-shared-cipher -- --tls 12 --ciphers ECDHE-ECDSA-AES128-SHA256
 add mbedtls-1.2-only-cbc mbedtls check=refused ends=no-shared-cipher -- --tls 12 --ciphers TLS-ECDHE-ECDSA-WITH-AES-128-CBC-SHA256
@@ -128,8 +128,8 @@ add corpus-gnutls-prefix-chunks gnutls n=3 ends=killed -- --style prefix --chunk
 add corpus-libnetconf2 libnetconf2 n=3 ends=killed
 
 # TLS 1.2: a renegotiation is declined by a warning, and goes on with no harm (RFC 5246 7.4.1.1).
-add gnutls-1.2-hello-request gnutls version=1.2 check=attack n=2 ends=killed want=warning+No+renegotiation -- --tls 12 --attack hello-request --close none
-add mbedtls-1.2-hello-request mbedtls version=1.2 check=attack n=2 ends=killed -- --tls 12 --attack hello-request --close none
+add gnutls-1.2-hello-request gnutls row=9918-renegotiation version=1.2 check=attack n=2 ends=killed want=warning+No+renegotiation -- --tls 12 --attack hello-request --close none
+add mbedtls-1.2-hello-request mbedtls row=9918-renegotiation version=1.2 check=attack n=2 ends=killed -- --tls 12 --attack hello-request --close none
 add gnutls-1.2-warning gnutls version=1.2 check=attack n=2 ends=killed -- --tls 12 --attack warning --close none
 add gnutls-1.2-warning-flood gnutls version=1.2 check=attack n=2 ends=record-flood -- --tls 12 --attack warning-flood --close none
 # Heartbeats were not negotiated: GnuTLS knows that it may not.

@@ -36,6 +36,7 @@ trap cleanup EXIT
 #   event=  under which a refusal is published
 #   named=1 the device had proven its key: its refusal bears its name
 #   cannot=1 the stack refuses the attack
+#   row=    what it proves: see tests/tools/conformance
 #   want=   words that the device's log must have, separated by commas
 names=() programs=() settings=() arguments=()
 add()

@@ -64,6 +64,7 @@ static void first_is(const char *in, const char *log)
 	}
 }
 
+/* row: 1.3 */
 Test(client, the_first_message_must_be_a_hello)
 {
 	first_is(NOTE("") EOM, "Ebad-hello");
@@ -231,16 +232,19 @@ static void script_splits(bool chunked, size_t chunk)
 	ch_buf_deinit(&wire);
 }
 
+/* row: 7589-3 */
 Test(client, gives_the_same_events_at_every_split_of_end_of_message_framing)
 {
 	script_splits(false, 0);
 }
 
+/* row: 7589-3 */
 Test(client, gives_the_same_events_at_every_split_of_whole_chunks)
 {
 	script_splits(true, 4096);
 }
 
+/* row: 7589-3 */
 Test(client, gives_the_same_events_at_every_split_of_small_chunks)
 {
 	script_splits(true, 7);
@@ -337,6 +341,7 @@ Test(client, an_unexpected_reply_ends_the_session)
 	second_is("<rpc-reply message-id='2'>", "Eunexpected-reply");
 }
 
+/* row: 1.3 */
 Test(client, any_other_message_ends_the_session)
 {
 	second_is("<hello/>" EOM, "Ebad-message");

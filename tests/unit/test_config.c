@@ -211,6 +211,7 @@ Test(config, reads_lists_of_profiles_and_choices)
 	ch_config_free(c);
 }
 
+/* row: C6b */
 Test(config, knows_the_identifier_kinds_of_the_trust_module)
 {
 	const struct ch_choice *choice =

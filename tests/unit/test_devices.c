@@ -85,6 +85,7 @@ Test(devices, keeps_what_a_line_says)
 	ch_devices_free(devices);
 }
 
+/* row: SC3 */
 Test(devices, finds_by_name_identifier_and_pin)
 {
 	struct ch_devices *devices = parse_well("acme,SN1,r1,,\n"

@@ -170,6 +170,7 @@ static void check_suite(const struct suite *suite, bool rsa, unsigned tickets)
 	ch_credential_free(device);
 }
 
+/* row: 9918-suites */
 Test(handshake, every_suite_and_key_type_ends_in_working_records)
 {
 	for (size_t i = 0; i < SUITES; i++) {
@@ -230,6 +231,7 @@ Test(handshake, the_next_explicit_nonce_is_behind_that_of_our_finished)
 	ch_credential_free(device);
 }
 
+/* row: 9918-version */
 Test(handshake, tls13_is_preferred)
 {
 	struct ch_tls_context *server =
@@ -275,6 +277,7 @@ static const uint8_t *extension(const struct ch_buf *hello, size_t type, size_t 
 	return at + 4;
 }
 
+/* row: C7-resumption 9918-early 9918-suites */
 Test(handshake, the_client_hello_offers_ecdhe_aead_suites_and_no_resumption)
 {
 	static const uint8_t offered[] = {
@@ -373,6 +376,7 @@ static void expect_failure(struct ch_tls_server_options options, const struct ch
 	ch_tls_context_free(server);
 }
 
+/* row: 9918-version */
 Test(handshake, a_device_older_than_tls12_is_named_so)
 {
 	struct ch_credential *device = fx_acme_device(&world, NULL);
@@ -385,6 +389,7 @@ Test(handshake, a_device_older_than_tls12_is_named_so)
 	ch_credential_free(device);
 }
 
+/* row: 9918-suites */
 Test(handshake, a_device_without_aead_or_ecdhe_is_named_so)
 {
 	struct ch_tls_server_options options = only(CH_TLS_1_2);
@@ -401,6 +406,7 @@ Test(handshake, a_device_without_aead_or_ecdhe_is_named_so)
 	ch_credential_free(device);
 }
 
+/* row: 7589-2 */
 Test(handshake, a_device_that_asks_for_no_certificate_is_refused)
 {
 	for (unsigned v = 0; v < 2; v++) {
@@ -429,6 +435,7 @@ Test(handshake, a_device_that_asks_for_no_certificate_is_refused)
 }
 
 /* TLS 1.2: the device judges our certificate before it sends its Finished. */
+/* row: S5a 7589-5 */
 Test(handshake, a_tls12_device_that_refuses_our_certificate_is_named_so)
 {
 	struct ch_tls_server_options options = only(CH_TLS_1_2);
@@ -470,6 +477,7 @@ Test(handshake, a_tls12_device_that_cannot_use_our_kind_of_certificate_is_named_
 }
 
 /* TLS 1.3: we are done before the device judged us; its alert is the first record. */
+/* row: C8-refused S5a 7589-5 */
 Test(handshake, a_tls13_device_that_refuses_our_certificate_says_so_in_the_first_record)
 {
 	struct ch_tls_server_options options = only(CH_TLS_1_3);
@@ -577,6 +585,7 @@ Test(handshake, record_headers)
 		cr_assert_eq(ch_handshake_record_length(cases[i].header), cases[i].length);
 }
 
+/* row: HB4 */
 Test(handshake, heartbeats_are_dropped_and_counted)
 {
 	static const uint8_t heartbeat[] = {24, 3, 3, 0, 19, 1, 0, 16};

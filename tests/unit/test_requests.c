@@ -103,6 +103,7 @@ Test(requests, device_that_does_not_read_ends_as_stalled)
 	cr_assert_eq(a[3].done, 1);
 }
 
+/* row: 7589-4 */
 Test(requests, kill_says_close_session_and_waits_for_the_answer)
 {
 	struct device *d = &pool[0];

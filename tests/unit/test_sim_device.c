@@ -175,6 +175,7 @@ Test(sim_device, holds_notifications_when_nobody_reads)
 	rig_deinit(&rig);
 }
 
+/* row: 7589-4 */
 Test(sim_device, answers_close_session_and_says_close_notify)
 {
 	struct rig rig;

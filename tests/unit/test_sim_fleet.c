@@ -103,6 +103,7 @@ static bool eight_refused(void)
 	return now.counters.ends[SIM_END_REFUSED] == RIG_DEVICES;
 }
 
+/* row: S2 */
 Test(sim_fleet, counts_refused_calls_and_calls_once_without_reconnect)
 {
 	const struct ch_address nobody = closed_port();
@@ -121,6 +122,7 @@ static bool ten_rounds_refused(void)
 	return now.counters.ends[SIM_END_REFUSED] >= 10;
 }
 
+/* row: S-conn-strategy */
 Test(sim_fleet, calls_again_after_a_refusal)
 {
 	const struct ch_address nobody = closed_port();
@@ -133,6 +135,7 @@ Test(sim_fleet, calls_again_after_a_refusal)
 	cr_assert_geq(now.counters.arrivals, 10);
 }
 
+/* row: S-conn-strategy */
 Test(sim_fleet, tries_the_next_target_after_max_attempts)
 {
 	const struct ch_address nobody = closed_port();
@@ -160,6 +163,7 @@ static bool all_timed_out(void)
 	return now.counters.ends[SIM_END_AUTH_TIMEOUT] == RIG_DEVICES;
 }
 
+/* row: S5b */
 Test(sim_fleet, hangs_up_when_the_collector_does_not_authenticate)
 {
 	struct ch_address address;
@@ -201,6 +205,7 @@ static bool all_failed(void)
 	       RIG_DEVICES;
 }
 
+/* row: S2 */
 Test(sim_fleet, counts_connections_that_end_in_the_handshake)
 {
 	struct ch_address address, peer;

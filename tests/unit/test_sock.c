@@ -45,6 +45,7 @@ static int connect_from(const struct ch_address *local, const struct ch_address 
 	return fd;
 }
 
+/* row: 9643 */
 Test(sock, liveness_is_inherited_by_accepted_sockets)
 {
 	const struct ch_sock_liveness liveness = {60, 10, 6, 90000};

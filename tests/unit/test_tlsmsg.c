@@ -195,6 +195,7 @@ Test(tlsmsg, a_key_update_ends_its_record)
 	EXPECT(true, "\x18\0\0\x01\0\0", false, "X", false);
 }
 
+/* row: 9918-renegotiation */
 Test(tlsmsg, refuses_everything_else_in_tls13)
 {
 	unsigned type;
@@ -209,6 +210,7 @@ Test(tlsmsg, refuses_everything_else_in_tls13)
 	       false); /* post-handshake CertificateRequest */
 }
 
+/* row: 9918-renegotiation */
 Test(tlsmsg, tls12_knows_only_hello_request)
 {
 	unsigned type;

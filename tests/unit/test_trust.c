@@ -31,6 +31,7 @@ static void expect_identifier(struct fx_cert fields, enum ch_identifier_kind kin
 	EVP_PKEY_free(key);
 }
 
+/* row: C6b-kinds 802.1AR */
 Test(trust, each_kind_reads_its_own_field_only)
 {
 	static const uint8_t serial[] = {0xde, 0xad, 0x00, 0x0f};
@@ -53,6 +54,7 @@ Test(trust, each_kind_reads_its_own_field_only)
 	expect_identifier((struct fx_cert){.serial = "s"}, CH_IDENTIFIER_CN, NULL);
 }
 
+/* row: C6b-encodings */
 Test(trust, several_values_are_ambiguous)
 {
 	expect_identifier((struct fx_cert){.cn = "a", .cn2 = "b"}, CH_IDENTIFIER_CN, NULL);
@@ -71,6 +73,7 @@ static void expect_raw(int type, const void *bytes, int len, const char *expecte
 			  CH_IDENTIFIER_CN, expected);
 }
 
+/* row: C6b-encodings */
 Test(trust, every_string_type_becomes_utf8)
 {
 	expect_raw(V_ASN1_PRINTABLESTRING, "ABC-1", 5, "ABC-1");
@@ -80,12 +83,14 @@ Test(trust, every_string_type_becomes_utf8)
 	expect_raw(V_ASN1_UNIVERSALSTRING, "\0\0\0A\0\1\xf6\0", 8, "A\xf0\x9f\x98\x80");
 }
 
+/* row: C6b-encodings */
 Test(trust, bytes_are_kept_exactly)
 {
 	expect_raw(V_ASN1_UTF8STRING, " Sn 1 ", 6, " Sn 1 ");
 	expect_raw(V_ASN1_UTF8STRING, "sN1", 3, "sN1");
 }
 
+/* row: C6b-encodings */
 Test(trust, nul_bytes_and_empty_strings_are_no_identifier)
 {
 	expect_raw(V_ASN1_UTF8STRING, "SN1\0evil", 8, NULL);
@@ -155,6 +160,7 @@ Test(trust, kinds_have_names)
 	cr_assert_eq(ch_identifier_kind_parse("", &kind), CH_E_SYNTAX);
 }
 
+/* row: 802.1AR */
 Test(trust, an_identity_has_hashes_and_expiry)
 {
 	EVP_PKEY *key = fx_key(FX_P256);
@@ -207,6 +213,7 @@ static void expect_refused(const char *ca_file, const char *part)
 	cr_assert_eq(ch_trust_count(world.trust), 2);
 }
 
+/* row: SC3 */
 Test(anchors, an_anchor_belongs_to_one_manufacturer)
 {
 	expect_refused(world.acme_file, "already of manufacturer acme");
@@ -214,6 +221,7 @@ Test(anchors, an_anchor_belongs_to_one_manufacturer)
 }
 
 /* A device names its issuer and nothing else for certain: the key identifier may be missing. */
+/* row: SC3 */
 Test(anchors, a_name_of_a_ca_belongs_to_one_manufacturer)
 {
 	EVP_PKEY *key = fx_key(FX_P256);

@@ -127,6 +127,7 @@ Test(verify, a_known_device_of_its_manufacturer_is_welcome)
 	ch_credential_free(device);
 }
 
+/* row: 802.1AR */
 Test(verify, an_idevid_without_an_end_of_validity_is_welcome)
 {
 	struct ch_credential *device = fx_acme_device(
@@ -136,6 +137,7 @@ Test(verify, an_idevid_without_an_end_of_validity_is_welcome)
 	ch_credential_free(device);
 }
 
+/* row: C5a C5a-nothing C5a-reasons 7589-5 */
 Test(verify, an_unknown_ca_is_refused_without_asking_the_inventory)
 {
 	EVP_PKEY *key = fx_key(FX_P256);
@@ -159,6 +161,7 @@ static struct ch_credential *self_signed(EVP_PKEY *key, const char *not_after)
 	return credential;
 }
 
+/* row: C5a-nothing C5a-reasons */
 Test(verify, a_self_signed_certificate_is_named_so)
 {
 	EVP_PKEY *key = fx_key(FX_P256);
@@ -178,6 +181,7 @@ static void pin(const struct ch_credential *device)
 	world.inventory.identifier = NULL;
 }
 
+/* row: C5b C5b-overrides SC2 */
 Test(verify, a_pin_stands_for_the_chain)
 {
 	EVP_PKEY *key = fx_key(FX_P256);
@@ -196,6 +200,7 @@ Test(verify, a_pin_stands_for_the_chain)
 	EVP_PKEY_free(key);
 }
 
+/* row: C5b-changed */
 Test(verify, a_pin_is_of_the_key_and_not_of_the_subject)
 {
 	EVP_PKEY *key = fx_key(FX_P256);
@@ -210,6 +215,7 @@ Test(verify, a_pin_is_of_the_key_and_not_of_the_subject)
 	EVP_PKEY_free(other);
 }
 
+/* row: C5b-overrides */
 Test(verify, a_pin_does_not_stand_for_the_dates)
 {
 	EVP_PKEY *key = fx_key(FX_P256);
@@ -225,6 +231,7 @@ Test(verify, a_pin_does_not_stand_for_the_dates)
 	EVP_PKEY_free(key);
 }
 
+/* row: C6a SC2 */
 Test(verify, an_unknown_serial_under_a_good_ca_is_an_unknown_device)
 {
 	expect_refused_once(fx_acme_device(&world, &(struct fx_cert){.serial = "SN2"}),
@@ -238,6 +245,7 @@ Test(verify, an_unknown_serial_under_a_good_ca_is_an_unknown_device)
 		1);
 }
 
+/* row: C6a-issuer SC3 */
 Test(verify, a_serial_under_the_other_manufacturer_does_not_cross)
 {
 	struct ch_credential *borg = fx_borg_device(&world, NULL);
@@ -260,6 +268,7 @@ Test(verify, a_serial_under_the_other_manufacturer_does_not_cross)
 			    "manufacturer acme, serialNumber \"SN1\"", "alert bad_certificate", 1);
 }
 
+/* row: C6b */
 Test(verify, an_identifier_in_another_field_is_none)
 {
 	expect_refused_once(fx_acme_device(&world, &(struct fx_cert){.cn = "SN1"}),
@@ -270,6 +279,7 @@ Test(verify, an_identifier_in_another_field_is_none)
 			    "alert bad_certificate", 0);
 }
 
+/* row: C5a-nothing C5a-reasons */
 Test(verify, dates_of_a_known_device_are_named)
 {
 	expect_refused_once(
@@ -331,6 +341,7 @@ Test(verify, the_chain_above_the_device_is_judged_too)
 		"alert bad_certificate", 1);
 }
 
+/* row: S4-missing */
 Test(verify, a_missing_intermediate_is_an_unknown_ca)
 {
 	struct ch_credential *device = fx_acme_device(&world, NULL);
@@ -376,6 +387,7 @@ Test(verify, an_issuer_that_was_verified_before_changes_no_verdict)
 }
 
 /* borg's CA signs a CA of the name of acme's: what is issued by it must never be acme's. */
+/* row: SC3 */
 Test(verify, a_ca_of_one_manufacturer_cannot_issue_for_the_other)
 {
 	EVP_PKEY *ca_key = fx_key(FX_P256);
@@ -408,6 +420,7 @@ Test(verify, a_ca_of_one_manufacturer_cannot_issue_for_the_other)
 	EVP_PKEY_free(key);
 }
 
+/* row: C5a-reasons */
 Test(verify, usage_must_allow_a_tls_server_where_it_is_stated)
 {
 	static const char *const welcome[] = {NULL, "serverAuth", "clientAuth,serverAuth"};
@@ -522,6 +535,7 @@ static void expect_after_proof(enum ch_reason reason)
 	ch_credential_free(device);
 }
 
+/* row: C7-none */
 Test(verify, a_device_without_a_credential_is_refused_after_its_proof)
 {
 	world.inventory.match.credential = NULL;
@@ -556,6 +570,7 @@ static void expect_impostor(struct ch_credential *device)
 	ch_credential_free(device);
 }
 
+/* row: C7-order */
 Test(verify, a_stolen_certificate_proves_nothing)
 {
 	EVP_PKEY *p384 = fx_key(FX_P384);
@@ -600,6 +615,7 @@ static void watch_proof(uint16_t version)
 	ch_credential_free(device);
 }
 
+/* row: C5a C7-order */
 Test(verify, possession_is_proven_later_than_the_certificate_is_accepted)
 {
 	watch_proof(CH_TLS_1_2);

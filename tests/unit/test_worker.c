@@ -50,6 +50,7 @@ Test(worker, login_works_over_tls_1_2)
 	cr_assert_eq(only_conn()->version, CH_TLS_1_2);
 }
 
+/* row: C8 */
 Test(worker, session_is_up_only_after_the_hello)
 {
 	struct device *d = &pool[0];
@@ -315,6 +316,7 @@ Test(worker, refused_install_ends_the_connection_cleanly)
 	check_baseline();
 }
 
+/* row: 7589-4 */
 Test(worker, clean_close_is_told_from_truncation)
 {
 	static const uint8_t close_notify[2] = {1, 0};
@@ -353,6 +355,7 @@ Test(worker, login_time_is_that_of_the_login_even_after_the_end)
 	cr_assert_eq(down.login_us, up.login_us);
 }
 
+/* row: C8-refused */
 Test(worker, alert_that_waits_behind_a_reset_still_gives_the_reason)
 {
 	static const uint8_t alert[2] = {2, 48}; /* unknown_ca */
@@ -383,6 +386,7 @@ Test(worker, alert_that_waits_behind_a_reset_still_gives_the_reason)
 }
 
 /* A device may send its hello as 0.5-RTT data: the session is up before it has judged us. */
+/* row: C8-refused */
 Test(worker, certificate_that_is_refused_behind_an_early_hello_gives_the_reason)
 {
 	static const uint8_t alert[2] = {2, 48}; /* unknown_ca */

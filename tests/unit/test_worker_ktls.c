@@ -107,6 +107,7 @@ Test(worker_ktls, refused_receiving_keys_leave_the_user_layer_in_charge)
 	cr_assert_eq(conn->state, CH_CONN_OPEN);
 }
 
+/* row: 7589-4 */
 Test(worker_ktls, close_notify_through_the_kernel_is_a_control_record)
 {
 	struct ch_buf sent = {0};
