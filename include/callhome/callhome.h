@@ -85,9 +85,9 @@ struct ch_device_view {
 	uint64_t sent_bytes;
 };
 
-/** Devices of the inventory. */
+/** One more than the highest index of a device: indexes of removed devices are counted. */
 uint32_t ch_collector_device_count(const struct ch_collector *collector);
-/** @return 0 or CH_E_UNKNOWN. Any thread. */
+/** @return 0, or CH_E_UNKNOWN: no device has this index (any more). Any thread. */
 CH_NODISCARD int ch_collector_device(const struct ch_collector *collector, uint32_t index,
 				     struct ch_device_view *view);
 /** @return 0 and the @index, or CH_E_UNKNOWN. Any thread. */

@@ -135,7 +135,7 @@ Test(config_files, loads_what_is_there)
 	cr_assert_eq(load(yaml_of("acme.pem", "client.pem", "client.key", "d.csv"), &config, text),
 		     0, "%s", text);
 	cr_expect_eq(config->warnings.len, 0);
-	cr_assert_eq(ch_devices_load(config, &devices, &error), 0);
+	cr_assert_eq(ch_devices_load(config, NULL, &devices, &error), 0);
 	cr_expect_eq(ch_devices_by_name(devices, "r1"), 0);
 	ch_devices_free(devices);
 	ch_config_free(config);

@@ -85,7 +85,8 @@ static inline void setup(void)
 		.sessions = {.limit = 3},
 		.handshakes = {.limit = 2},
 	};
-	cr_assert_eq(ch_devices_load(&config, (struct ch_devices **)&shared.devices, &error), 0);
+	cr_assert_eq(ch_devices_load(&config, NULL, (struct ch_devices **)&shared.devices, &error),
+		     0);
 	cr_assert_eq(ch_registry_new(1, &shared.registry), 0);
 	cr_assert_eq(ch_quarantine_new(8, &shared.quarantine), 0);
 	memset(&worker, 0, sizeof(worker));

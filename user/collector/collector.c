@@ -68,7 +68,7 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	if (err == 0)
 		err = ch_config_load(config_file, &c->config, &text);
 	if (err == 0)
-		err = ch_devices_load(c->config, &c->devices, &text);
+		err = ch_devices_load(c->config, NULL, &c->devices, &text);
 	if (err == 0)
 		err = ch_registry_new(ch_devices_count(c->devices), &c->shared.registry);
 	if (err == 0)

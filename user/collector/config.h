@@ -62,6 +62,7 @@ struct ch_config {
 	size_t profile_count;
 
 	char *devices_file;
+	char *devices_database; /**< NULL = none */
 	enum ch_unknown_policy unknown;
 
 	enum ch_layer_policy record_layer;

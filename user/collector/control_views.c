@@ -231,7 +231,7 @@ static int fill_devices(struct list *list)
 		uint32_t index = (uint32_t)list->next;
 
 		if (ch_collector_device(list->collector, index, &view) != 0)
-			break; /* the inventory has shrunk meanwhile */
+			continue; /* a device was removed there */
 		if (!wanted(list, &view))
 			continue;
 		ch_json_init(&json, &list->page);

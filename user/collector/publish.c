@@ -256,6 +256,6 @@ void ch_publish_lifecycle(struct ch_worker *w, enum ch_event_kind kind)
 	ch_json_str(&json, "event", ch_event_name(kind));
 	ch_json_str(&json, "version", ch_version());
 	ch_json_uint(&json, "threads", w->shared->worker_count);
-	ch_json_uint(&json, "devices", ch_devices_count(w->shared->devices));
+	ch_json_uint(&json, "devices", ch_devices_live(w->shared->devices));
 	line_end(w, &json, CH_SPOOL_EVENTS);
 }

@@ -36,12 +36,13 @@ static const char *version_name(uint16_t version)
 static void view_names(const struct ch_collector *c, const struct ch_device *device,
 		       struct ch_device_view *view)
 {
+	const struct ch_device_identity *first = ch_devices_identity(c->devices, device->identity);
 	const char *manufacturer = "pin";
 
-	if (device->manufacturer != CH_MANUFACTURER_NONE)
-		manufacturer = c->config->manufacturers[device->manufacturer].name;
+	if (first->manufacturer < CH_MANUFACTURER_PIN_CERT)
+		manufacturer = c->config->manufacturers[first->manufacturer].name;
 	snprintf(view->name, sizeof(view->name), "%s", device->name);
-	snprintf(view->identifier, sizeof(view->identifier), "%s", device->identifier);
+	snprintf(view->identifier, sizeof(view->identifier), "%s", first->text);
 	snprintf(view->manufacturer, sizeof(view->manufacturer), "%s", manufacturer);
 	snprintf(view->profile, sizeof(view->profile), "%s",
 		 c->config->profiles[device->profile].name);
@@ -52,7 +53,8 @@ int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_
 	const struct ch_registry *registry = c->shared.registry;
 	struct ch_device_record record;
 
-	if (index >= ch_devices_count(c->devices))
+	if (index >= ch_devices_count(c->devices) ||
+	    ch_device_gone(ch_devices_at(c->devices, index)))
 		return CH_E_UNKNOWN;
 	ch_registry_read(registry, index, &record);
 	*view = (struct ch_device_view){
@@ -105,7 +107,7 @@ void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *v
 	*view = (struct ch_collector_view){
 		.started_unix_ns = c->started_unix_ns,
 		.threads = c->shared.worker_count,
-		.devices = ch_devices_count(c->devices),
+		.devices = ch_devices_live(c->devices),
 		.byte_budget = c->shared.budget.limit,
 		.byte_budget_used = atomic_load(&c->shared.budget.used),
 		.max_sessions = c->shared.sessions.limit,

@@ -507,6 +507,8 @@ static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, stru
 			     : ch_devices_by_identifier(devices, identity->manufacturer,
 							identity->identifier);
 
+	if (pin && index == CH_DEVICE_NONE)
+		index = ch_devices_by_cert(devices, identity->cert_sha256);
 	*match = (struct ch_match){.device = index};
 	if (index == CH_DEVICE_NONE) {
 		if (pin)
