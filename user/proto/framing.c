@@ -8,14 +8,6 @@
 #define EOM_BYTES 6
 static const uint8_t eom[EOM_BYTES] = {']', ']', '>', ']', ']', '>'};
 
-/*
- * A `]` closer than this to the one before makes memchr a bad deal; after DENSE_HITS of them the
- * next DENSE_SPAN bytes are searched with the vector probe, which no input slows down.
- */
-#define DENSE_GAP 32
-#define DENSE_HITS 4
-#define DENSE_SPAN 1024
-
 /** RFC 6242 section 4.2: chunk-size is at most 4294967295. */
 #define CHUNK_MAX UINT32_MAX
 #define CHUNK_END_BYTES 4
@@ -79,71 +71,84 @@ static void framer_emit(struct ch_framer *framer, const uint8_t *data, size_t le
 
 typedef uint8_t vec16 __attribute__((vector_size(16)));
 
-static vec16 vec_load(const uint8_t *data)
+#define BLOCK (4 * sizeof(vec16))
+
+/** 0xff where @data holds @byte. */
+static vec16 vec_equals(const uint8_t *data, uint8_t byte)
 {
 	vec16 vec;
 
 	memcpy(&vec, data, sizeof(vec));
-	return vec;
+	return (vec16)(vec == byte);
 }
 
-/** The delimiter that starts in @data[0..span); @span + 5 bytes are there. All input costs alike.
- */
-static const uint8_t *eom_find_dense(const uint8_t *data, size_t span)
+static bool vec_any(vec16 vec)
 {
-	const vec16 bracket = {']', ']', ']', ']', ']', ']', ']', ']',
-			       ']', ']', ']', ']', ']', ']', ']', ']'};
-	const vec16 angle = {'>', '>', '>', '>', '>', '>', '>', '>',
-			     '>', '>', '>', '>', '>', '>', '>', '>'};
-	uint64_t any[2];
+	uint64_t halves[2];
+
+	memcpy(halves, &vec, sizeof(halves));
+	return (halves[0] | halves[1]) != 0;
+}
+
+/** Place of the first byte that is not zero; there is one. */
+static size_t vec_first(vec16 vec)
+{
+	uint64_t halves[2];
 	size_t at = 0;
 
-	for (; at + sizeof(vec16) <= span; at += sizeof(vec16)) {
-		const uint8_t *p = data + at;
-		vec16 hits =
-			(vec16)(vec_load(p) == bracket) & (vec16)(vec_load(p + 1) == bracket) &
-			(vec16)(vec_load(p + 2) == angle) & (vec16)(vec_load(p + 3) == bracket) &
-			(vec16)(vec_load(p + 4) == bracket) & (vec16)(vec_load(p + 5) == angle);
-
-		memcpy(any, &hits, sizeof(any));
-		if ((any[0] | any[1]) != 0)
-			break;
-	}
-	for (; at < span; at++)
-		if (memcmp(data + at, eom, EOM_BYTES) == 0)
-			return data + at;
-	return NULL;
+	memcpy(halves, &vec, sizeof(halves));
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return halves[0] != 0 ? (size_t)__builtin_ctzll(halves[0]) / 8
+				      : 8 + (size_t)__builtin_ctzll(halves[1]) / 8;
+	while (vec[at] == 0)
+		at++;
+	return at;
 }
 
-/** The first whole delimiter in @data, or NULL. */
+/** Where "]]" starts. */
+static vec16 vec_pairs(const uint8_t *data)
+{
+	return vec_equals(data, ']') & vec_equals(data + 1, ']');
+}
+
+/** The delimiter that starts in @data[0..16), or NULL; 21 bytes are there. */
+static const uint8_t *eom_find_16(const uint8_t *data)
+{
+	vec16 hits = vec_pairs(data) & vec_equals(data + 2, '>') & vec_pairs(data + 3) &
+		     vec_equals(data + 5, '>');
+
+	return vec_any(hits) ? data + vec_first(hits) : NULL;
+}
+
+/**
+ * The first whole delimiter in @data, or NULL. A `]` is everywhere in some models, "]]" hardly
+ * anywhere; a peer that sends nothing else makes it take the second look at every place, which is
+ * all it can do. Measured: 2 to 3 x memchr for `]` at one in 170 bytes.
+ */
 static const uint8_t *eom_find(const uint8_t *data, size_t len)
 {
 	size_t starts = len < EOM_BYTES ? 0 : len - EOM_BYTES + 1; /* places where it can start */
+	const uint8_t *hit = NULL;
 	size_t at = 0;
-	unsigned dense = 0;
 
-	while (at < starts) {
-		const uint8_t *hit = memchr(data + at, ']', starts - at);
-		size_t gap;
+	while (at + BLOCK <= starts && hit == NULL) {
+		const uint8_t *p = data + at;
 
-		if (hit == NULL)
-			return NULL;
-		if (memcmp(hit, eom, EOM_BYTES) == 0)
-			return hit;
-		gap = (size_t)(hit - data) - at;
-		at += gap + 1;
-		dense = gap < DENSE_GAP ? dense + 1 : 0;
-		if (dense >= DENSE_HITS) {
-			size_t span = starts - at < DENSE_SPAN ? starts - at : DENSE_SPAN;
-
-			hit = eom_find_dense(data + at, span);
-			if (hit != NULL)
-				return hit;
-			at += span;
-			dense = DENSE_HITS - 1;
-		}
+		if (vec_any(vec_pairs(p) | vec_pairs(p + 16) | vec_pairs(p + 32) |
+			    vec_pairs(p + 48)))
+			for (size_t i = 0; i < BLOCK && hit == NULL; i += sizeof(vec16))
+				hit = eom_find_16(p + i);
+		at += BLOCK;
 	}
-	return NULL;
+	for (; at + sizeof(vec16) <= starts && hit == NULL; at += sizeof(vec16))
+		hit = eom_find_16(data + at);
+	/* What is left is less than a vector: the last one overlaps what was searched. */
+	if (hit == NULL && at < starts && starts >= sizeof(vec16))
+		return eom_find_16(data + starts - sizeof(vec16));
+	for (; at < starts && hit == NULL; at++)
+		if (memcmp(data + at, eom, EOM_BYTES) == 0)
+			hit = data + at;
+	return hit;
 }
 
 /** How many bytes at the end of @data may be the start of a delimiter. */
