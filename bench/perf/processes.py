@@ -123,10 +123,12 @@ class Bench:
     def log(self, name):
         return os.path.join(self.out, name + ".log")
 
-    def _configure(self, on_connect, limits):
+    def _configure(self, on_connect, limits, spool):
         with open(os.path.join(self.pki, "callhomed.yaml"), encoding="utf-8") as file:
             text = file.read()
         text = re.sub(r"on-connect: \[.*?\]", f"on-connect: [{on_connect}]", text)
+        if not spool:
+            text = re.sub(r"(?m)^spool:.*\n", "", text)
         path = os.path.join(self.pki, "bench.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text + f"limits: {{threads: 1{limits}}}\n")
@@ -138,9 +140,9 @@ class Bench:
                                 capture_output=True, check=False, text=True)
         return json.loads(result.stdout) if result.returncode == 0 else None
 
-    def callhomed(self, on_connect="get-config"):
+    def callhomed(self, on_connect="get-config", spool=True):
         # A busy machine may take its time: nobody is turned away for it.
-        config = self._configure(on_connect, ", login-timeout: 10min, max-handshakes: 16384")
+        config = self._configure(on_connect, ", login-timeout: 10min, max-handshakes: 16384", spool)
         # A spool that grows from run to run would be rotated in some of them only.
         subprocess.run(["rm", "-rf", os.path.join(self.pki, "spool")], check=True)
         return Collector([self.program("callhomed"), "-c", config], self.log("callhomed"),

@@ -22,7 +22,13 @@ LOGIN_RATE = 300
 LOGIN_ROUNDS = 5
 MEMORY_ROUNDS = 3
 PEER_ROUNDS = 3
-NOTIFY_DEVICES, NOTIFY_RATE = 500, 40     # 20,000 notifications per second
+# 20,000 notifications per second: name, devices, rate of each, spooled?, budget in us. Few devices
+# that always have more to say, as SSL_read was measured for the budget of framing, record and
+# receive; the same to the spool; and many devices that speak now and then, where every notification
+# is a segment, a wake-up and an ACK of its own.
+STREAMS = (("busy streams: receive, record, framing", 4, 5000, False, 2.5),
+           ("busy streams, to the spool line", 4, 5000, True, None),
+           ("500 slow devices, to the spool line", 500, 40, True, None))
 NOTIFY_SECONDS = 5
 NOTIFY_ROUNDS = 3
 SILENT = 1000
@@ -119,9 +125,10 @@ def memory_rows(results, ours, theirs):
                 [a + b for a, b in zip(bare, rest)], 6, "<= 6 kB")
 
 
-def notify(bench, collector, count):
+def notify(bench, collector, stream, count):
     """@return CPU us per notification, count() before and after"""
-    with bench.fleet(NOTIFY_DEVICES, LOGIN_RATE, "--notify-rate", str(NOTIFY_RATE)) as fleet:
+    _, devices, rate, _, _ = stream
+    with bench.fleet(devices, LOGIN_RATE, "--notify-rate", str(rate)) as fleet:
         fleet.wait_up()
         time.sleep(1)
         first, cpu = count(), collector.cpu_ns()
@@ -132,13 +139,16 @@ def notify(bench, collector, count):
     return spent / (last["notifications"] - first["notifications"]) / 1000, first, last
 
 
-def notify_ours(bench):
-    with bench.callhomed("get-config, subscribe") as collector:
-        cpu, first, last = notify(bench, collector, lambda: bench.status()["counters"])
+def notify_ours(bench, stream):
+    spool = stream[3]
+    with bench.callhomed("get-config, subscribe", spool) as collector:
+        cpu, first, last = notify(bench, collector, stream, lambda: bench.status()["counters"])
         sums = {name: last[name] - first[name] for name in first}
         status = bench.status()
         # Closing the fleet drained it: what came is in the spool, or the run is worth nothing.
-        wait_for("the spool", 10, lambda: spooled(bench) == status["counters"]["notifications"])
+        if spool:
+            wait_for("the spool", 10,
+                     lambda: spooled(bench) == status["counters"]["notifications"])
     return cpu, sums
 
 
@@ -146,28 +156,32 @@ def spooled(bench):
     return bench.status()["spool"]["notifications"]
 
 
-def notify_bare(bench):
+def notify_bare(bench, stream):
     counter, spool = os.path.join(bench.out, "counter"), os.path.join(bench.out, "bare.spool")
 
     def count():
         with open(counter, "rb") as file:
             return {"notifications": struct.unpack("<Q", file.read(8))[0]}
-    with bench.bare("--subscribe", "--counter", counter, "--spool", spool) as collector:
-        cpu, _, _ = notify(bench, collector, count)
+    with bench.bare("--subscribe", "--counter", counter,
+                    *(["--spool", spool] if stream[3] else [])) as collector:
+        cpu, _, _ = notify(bench, collector, stream, count)
     os.unlink(counter)
-    os.unlink(spool)
+    if stream[3]:
+        os.unlink(spool)
     return cpu
 
 
 def notifications(bench, results):
-    ours, theirs = [], []
-    for turn in range(NOTIFY_ROUNDS):
-        say(f"notifications, round {turn + 1} of {NOTIFY_ROUNDS}")
-        ours.append(attempt("callhomed", notify_ours, bench))
-        theirs.append(attempt("bare", notify_bare, bench))
+    for stream in STREAMS:
+        ours, theirs = [], []
+        for turn in range(NOTIFY_ROUNDS):
+            say(f"notifications, {stream[0]}, round {turn + 1} of {NOTIFY_ROUNDS}")
+            ours.append(attempt("callhomed", notify_ours, bench, stream))
+            theirs.append(attempt("bare", notify_bare, bench, stream))
+        budget = stream[4]
+        results.add(f"CPU per notification, {stream[0]}", "us", [one[0] for one in ours],
+                    "bare OpenSSL loop", theirs, budget, f"<= {budget} us" if budget else "")
     sums = [one[1] for one in ours]
-    results.add("CPU per notification, socket to spool line", "us", [one[0] for one in ours],
-                "bare OpenSSL loop", theirs, 2.5, "<= 2.5 us")
     results.add("bytes copied per byte received", "",
                 [one["copied_bytes"] / one["received_bytes"] for one in sums], budget=0.02,
                 budget_text="<= 0.02")
