@@ -379,7 +379,7 @@ void sim_device_notify(struct sim_device *device)
 		counters->held += !device->impostor;
 		return;
 	}
-	if (!device->tx_kernel && ch_record_wants_rekey(&device->record) &&
+	if (!device->tx_kernel && ch_record_wants_rekey(&device->record, true) &&
 	    send_key_update(device) != 0) {
 		finish(device, SIM_END_LOCAL);
 		return;

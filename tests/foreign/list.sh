@@ -140,9 +140,11 @@ done
 add openssl-1.2-hello-request openssl version=1.2 check=attack n=2 ends=alert-from-device -- --tls 12 --attack hello-request --close none
 
 # TLS 1.3: what may not come after the handshake, sealed by hand.
-for attack in certificate-request client-hello key-update-not-last key-update-value half-ticket-then-data; do
+for attack in certificate-request client-hello key-update-not-last half-ticket-then-data; do
 	add hostile-1.3-$attack openssl version=1.3 check=attack n=1 ends=unexpected-record want=collector+failed:,unexpected+message -- --tls 13 --attack $attack --close none --ciphers TLS_AES_128_GCM_SHA256
 done
+# RFC 8446 section 4.6.3: neither asked for nor not
+add hostile-1.3-key-update-value openssl version=1.3 check=attack n=1 ends=unexpected-record want=collector+failed:,illegal+parameter -- --tls 13 --attack key-update-value --close none --ciphers TLS_AES_128_GCM_SHA256
 for attack in empty-handshake unknown-record inner-ccs only-zeros long-record plain-alert plain-ccs plain-unknown plain-text plain-length; do
 	add hostile-1.3-$attack openssl version=1.3 check=attack n=1 ends=bad-record want=collector+failed: -- --tls 13 --attack $attack --close none --ciphers TLS_AES_128_GCM_SHA256
 done

@@ -62,8 +62,7 @@ static void open_wire(const struct ch_record_keys *keys, const struct ch_buf *wi
 		free(copy);
 	}
 	check((result == CH_RECORD_ERROR) == (record.reason != CH_REASON_NONE));
-	check(ch_buf_printf(log, "%u %u %u", record.reason, record.alert, record.empty_in_row) ==
-	      0);
+	check(ch_buf_printf(log, "%u %u", record.reason, record.alert) == 0);
 	ch_record_deinit(&record);
 }
 

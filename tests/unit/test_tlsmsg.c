@@ -189,6 +189,31 @@ Test(tlsmsg, reads_key_updates)
 	EXPECT(true, "\x18\0\0\x02\0\0", true, "X", false);
 }
 
+static uint8_t alert_of(bool tls13, const void *in, size_t len)
+{
+	struct ch_tlsmsg stream;
+	bool requested;
+	size_t used;
+
+	ch_tlsmsg_init(&stream, tls13);
+	cr_assert_eq(ch_tlsmsg_feed(&stream, in, len, &used, &requested), CH_TLSMSG_REFUSED);
+	return stream.alert;
+}
+
+/* RFC 8446 sections 4.6.2, 4.6.3, 5.1, 6.2 */
+Test(tlsmsg, each_refusal_has_its_alert)
+{
+	cr_assert_eq(alert_of(true, "\x0d\0\0\x03\0\0\0", 7), 10, "CertificateRequest");
+	cr_assert_eq(alert_of(true, "\0\0\0\0", 4), 10, "HelloRequest in TLS 1.3");
+	cr_assert_eq(alert_of(false, "\x02\0\0\0", 4), 10, "ServerHello of a renegotiation");
+	cr_assert_eq(alert_of(true, "\x18\0\0\x01\0\x18\0\0\x01", 9), 10, "data behind it");
+	cr_assert_eq(alert_of(true, "\x18\0\0\x01\x02", 5), 47, "neither asked for nor not");
+	cr_assert_eq(alert_of(true, "\x18\0\0\0", 4), 50);
+	cr_assert_eq(alert_of(true, "\x18\0\0\x02", 4), 50);
+	cr_assert_eq(alert_of(true, "\x04\xff\xff\xff", 4), 50, "too long for a ticket");
+	cr_assert_eq(alert_of(false, "\0\0\0\x01", 4), 50, "HelloRequest is empty");
+}
+
 Test(tlsmsg, a_key_update_ends_its_record)
 {
 	EXPECT(true, "\x18\0\0\x01\0\x04\0\0\x01x", false, "X", false);

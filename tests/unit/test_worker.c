@@ -407,7 +407,8 @@ Test(worker, reset_that_the_send_took_is_still_a_reset)
 
 	log_in(d);
 	only_conn()->alert = 0;
-	ch_session_key_update(&worker, only_conn(), true);
+	cr_assert(ch_postshake_key_update(&worker, only_conn(), true));
+	ch_conn_flush(&worker, only_conn());
 	/* The kernel tells an error once: to the send here, so that the receive just ends. */
 	fake_complete(&ring, fake_find(&ring, FAKE_SEND), -ECONNRESET, false);
 	fake_complete(&ring, fake_find(&ring, FAKE_RECV), 0, false);

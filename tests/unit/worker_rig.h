@@ -107,6 +107,8 @@ struct device {
 	struct ch_buf out;   /* for the collector */
 	struct ch_buf plain; /* opened application data */
 	uint8_t alert[2];    /* the last one that came */
+	unsigned updates;    /* KeyUpdates that came, and were followed */
+	unsigned update_asks;
 };
 
 static struct device pool[2];
@@ -157,6 +159,13 @@ static inline void device_open(struct device *d)
 			cr_assert_eq(ch_buf_append(&d->plain, event.data, event.len), 0);
 		if (event.type == CH_RECORD_ALERT)
 			memcpy(d->alert, event.data, 2);
+		if (event.type == CH_RECORD_HANDSHAKE) {
+			cr_assert_eq(event.len, 5);
+			cr_assert_arr_eq(event.data, "\x18\0\0\1", 4);
+			d->updates++;
+			d->update_asks += event.data[4];
+			cr_assert_eq(ch_record_rekey(&d->record, false), 0);
+		}
 		ch_buf_consume(&d->in, used);
 	}
 	d->in.len = 0;

@@ -142,7 +142,7 @@ static void act_alert(struct ch_worker *w, struct ch_conn *conn)
 {
 	/* Before the record layer is in, the handshake wrote its own alert already. */
 	if (conn->armed)
-		ch_session_alert(w, conn);
+		ch_postshake_say_alert(w, conn);
 	ch_conn_flush(w, conn);
 	if (!conn->armed)
 		ch_login_discard(w, conn);
@@ -204,16 +204,19 @@ void ch_conn_end(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_event e
 void ch_conn_gone(struct ch_worker *w, struct ch_conn *conn, int result)
 {
 	enum ch_reason reason = CH_REASON_TRUNCATED;
+	const char *detail = NULL;
 
 	if (result == 0)
 		result = conn->send_error;
+	if (result == 0)
+		detail = ch_session_unfinished(conn);
 	if (result == -ETIMEDOUT || result == -EHOSTUNREACH || result == -ENETUNREACH)
 		reason = CH_REASON_UNREACHABLE;
 	else if (result < 0)
 		reason = CH_REASON_RESET;
 	if (!conn->armed)
 		reason = CH_REASON_CLOSED_IN_HANDSHAKE;
-	ch_conn_end(w, conn, CH_EV_PEER_GONE, reason, NULL);
+	ch_conn_end(w, conn, CH_EV_PEER_GONE, reason, detail);
 }
 
 void ch_conn_arm_timer(struct ch_worker *w, struct ch_conn *conn)

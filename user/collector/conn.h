@@ -3,7 +3,7 @@
 /*
  * One connection, from accept to the freed slot. `conn.c` interprets the table of `fsm.c` and is
  * the only writer of the state; `login.c` moves handshake records, `session.c` what comes after
- * them. Thread: its worker's.
+ * them, `postshake.c` what TLS itself says then. Thread: its worker's.
  */
 #include "fsm.h"
 #include "kernel/ring.h"
@@ -65,16 +65,18 @@ struct ch_conn {
 	bool tx_kernel : 1;   /**< the kernel seals records */
 	bool rekeying_tx : 1; /**< our keys are being changed: nothing may be sent */
 	bool rekeying_rx : 1;
-	bool answered : 1;    /**< the device answered close-session: alive to the end */
-	int16_t send_error;	   /**< negated errno; the receive behind it may just end */
-	uint8_t layer_why; /**< enum ch_layer_why */
+	bool answered : 1;     /**< the device answered close-session: alive to the end */
+	bool update_owed : 1;  /**< the device asked for a KeyUpdate: before our next data */
+	bool update_asked : 1; /**< we asked for one, and it has not come yet */
+	int16_t send_error;    /**< negated errno; the receive behind it may just end */
+	uint8_t layer_why;     /**< enum ch_layer_why */
 	uint8_t control_count;
 	struct ch_control_record *control; /**< oldest first */
 	uint8_t *new_keys[2];		   /**< by enum ch_ktls_direction; in flight */
 	struct ch_file file;
 	struct ch_address peer;
 	enum ch_reason reason;
-	const char *cipher; /**< static string */
+	const char *cipher;	/**< static string */
 	struct ch_proof *proof; /**< NULL before the record layer is armed */
 	uint64_t accepted_ns;
 	uint64_t cost_ns;		     /**< our time for its handshake steps */
@@ -95,6 +97,13 @@ void ch_conn_event(struct ch_worker *worker, struct ch_conn *conn, enum ch_conn_
 /** Ends the connection for @reason (the first one counts), with more words for the log or NULL. */
 void ch_conn_end(struct ch_worker *worker, struct ch_conn *conn, enum ch_conn_event event,
 		 enum ch_reason reason, const char *detail);
+
+/** May what the peer sends still change anything? */
+static inline bool ch_conn_listening(const struct ch_conn *conn)
+{
+	return conn->state == CH_CONN_HELLO_WAIT || conn->state == CH_CONN_OPEN ||
+	       conn->state == CH_CONN_CLOSING;
+}
 
 /** Starts sending what is queued, unless a send is in flight. */
 void ch_conn_flush(struct ch_worker *worker, struct ch_conn *conn);
@@ -157,16 +166,41 @@ void ch_session_received(struct ch_worker *worker, struct ch_conn *conn,
 void ch_session_hello(struct ch_worker *worker, struct ch_conn *conn);
 void ch_session_up(struct ch_worker *worker, struct ch_conn *conn);
 void ch_session_close(struct ch_worker *worker, struct ch_conn *conn);
-/** Seals an alert onto the queue. */
-void ch_session_alert(struct ch_worker *worker, struct ch_conn *conn);
-/** Sends a KeyUpdate and changes our sending keys; flushes when the peer @asked for it. */
-void ch_session_key_update(struct ch_worker *worker, struct ch_conn *conn, bool asked);
+/** In the middle of what the device's bytes stop now, in words; NULL = between messages. */
+const char *ch_session_unfinished(const struct ch_conn *conn);
 /** Requests that timed out, the liveness probe. */
 void ch_session_timer(struct ch_worker *worker, struct ch_conn *conn);
 /** Earliest time ch_session_timer must run; UINT64_MAX = never. */
 uint64_t ch_session_expiry(const struct ch_worker *worker, const struct ch_conn *conn);
 /** Tells every waiting requester that the device is gone. */
 void ch_session_fail_requests(struct ch_conn *conn);
+
+/* postshake.c: TLS messages after the handshake, in both directions */
+/** Seals a record without application data onto the queue. @return 0 or an error. */
+CH_NODISCARD int ch_postshake_seal(struct ch_conn *conn, uint8_t type, const uint8_t *data,
+				   size_t len);
+/** Queues the alert of the end of @conn. */
+void ch_postshake_say_alert(struct ch_worker *worker, struct ch_conn *conn);
+/** May a record without application data be dealt with? false: they are too many. */
+bool ch_postshake_allowed(struct ch_worker *worker, struct ch_conn *conn);
+/**
+ * Queues a KeyUpdate and changes our sending keys behind it. @ask: the device is to change its own.
+ * @return false: the connection ended
+ */
+bool ch_postshake_key_update(struct ch_worker *worker, struct ch_conn *conn, bool ask);
+/** Before application data is sealed: the KeyUpdate that is due. @return false: the connection
+ * ended. */
+bool ch_postshake_before_data(struct ch_worker *worker, struct ch_conn *conn);
+/** After bytes came: sees to it that the device's key is not used beyond its limit. */
+void ch_postshake_watch(struct ch_worker *worker, struct ch_conn *conn);
+/** The kernel met a record that it cannot open (@error: -EBADMSG, -EMSGSIZE, -EINVAL). */
+void ch_postshake_bad_record(struct ch_worker *worker, struct ch_conn *conn, int error);
+/** An alert record came. */
+void ch_postshake_alert(struct ch_worker *worker, struct ch_conn *conn, const uint8_t *data,
+			size_t len);
+/** A handshake record came. */
+void ch_postshake_handshake(struct ch_worker *worker, struct ch_conn *conn, const uint8_t *data,
+			    size_t len);
 
 struct ch_job;
 /** An application's request. */

@@ -27,13 +27,6 @@ static struct ch_job *job_of(uint64_t cookie)
 	return cookie >= COOKIE_JOBS ? (struct ch_job *)(uintptr_t)cookie : NULL;
 }
 
-/* May what the peer sends still change anything? */
-static bool listening(const struct ch_conn *conn)
-{
-	return conn->state == CH_CONN_HELLO_WAIT || conn->state == CH_CONN_OPEN ||
-	       conn->state == CH_CONN_CLOSING;
-}
-
 /* Keys into the kernel as far as policy and kernel allow; receiving first, so that half is cheap.
  */
 static void hand_over(struct ch_worker *w, struct ch_conn *conn, int fd,
@@ -112,6 +105,8 @@ static void send_plain(struct ch_worker *w, struct ch_conn *conn)
 		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_READER_STALLED, NULL);
 		return;
 	}
+	if (!ch_postshake_before_data(w, conn))
+		return;
 	if (conn->tx_kernel)
 		err = ch_buf_append(&conn->queue, part.data, part.len);
 	else
@@ -122,8 +117,6 @@ static void send_plain(struct ch_worker *w, struct ch_conn *conn)
 			    ch_error_text(err));
 		return;
 	}
-	if (ch_record_wants_rekey(&conn->record))
-		ch_session_key_update(w, conn, false);
 	ch_conn_flush(w, conn);
 }
 
@@ -208,148 +201,6 @@ void ch_session_close(struct ch_worker *w, struct ch_conn *conn)
 		ch_conn_event(w, conn, CH_EV_SESSION_CLOSED);
 }
 
-static int seal_small(struct ch_conn *conn, uint8_t type, const uint8_t *data, size_t len)
-{
-	struct ch_slice part = {data, len};
-
-	if (conn->tx_kernel)
-		return ch_conn_queue_control(conn, type, data, len, false);
-	return ch_record_seal(&conn->record, type, &part, 1, &conn->queue);
-}
-
-void ch_session_alert(struct ch_worker *w, struct ch_conn *conn)
-{
-	const uint8_t alert[2] = {conn->alert == CH_ALERT_CLOSE_NOTIFY ? 1 : 2, conn->alert};
-
-	/* It is the last thing said: what still waits would follow it in the kernel's order. */
-	if (conn->tx_kernel) {
-		conn->queue.len = 0;
-		if (!conn->sending)
-			conn->sent_at = conn->sent.len;
-	}
-	if (seal_small(conn, CH_RECORD_ALERT, alert, sizeof(alert)) != 0)
-		ch_log(&w->shared->log, CH_LOG_DEBUG, "event=alert-lost conn=%u.%u", w->index,
-		       conn->slot);
-}
-
-void ch_session_key_update(struct ch_worker *w, struct ch_conn *conn, bool asked)
-{
-	/* KeyUpdate, 1 byte, update_not_requested: either side keeps its own schedule. */
-	const uint8_t message[5] = {24, 0, 0, 1, 0};
-
-	int err;
-
-	if (conn->tx_kernel)
-		err = ch_conn_queue_control(conn, CH_RECORD_HANDSHAKE, message, sizeof(message),
-					    true);
-	else
-		err = seal_small(conn, CH_RECORD_HANDSHAKE, message, sizeof(message));
-	if (err == 0 && !conn->tx_kernel)
-		err = ch_record_rekey(&conn->record, true);
-	if (err != 0) {
-		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
-		return;
-	}
-	if (asked)
-		ch_conn_flush(w, conn);
-}
-
-/* Records without application data: 64 at once, then one a second. */
-static bool control_allowed(struct ch_worker *w, struct ch_conn *conn)
-{
-	uint64_t held;
-
-	return ch_log_allow(&conn->control_records, w->now_ns, 1, 64, &held);
-}
-
-static void on_alert(struct ch_worker *w, struct ch_conn *conn, const uint8_t *data, size_t len)
-{
-	enum ch_reason reason = CH_REASON_TLS_ALERT;
-	uint8_t code = 0;
-
-	switch (ch_alert_parse(data, len, conn->version == CH_TLS_1_3, &code)) {
-	case CH_ALERT_CLOSED:
-		ch_conn_end(w, conn, CH_EV_PEER_CLOSE, CH_REASON_CLOSED_BY_DEVICE, NULL);
-		break;
-	case CH_ALERT_WARNING:
-		break;
-	case CH_ALERT_FATAL:
-		/*
-		 * TLS 1.3: our handshake was finished before the device judged our certificate;
-		 * with its hello in 0.5-RTT data the session is even up.
-		 */
-		if ((conn->state == CH_CONN_HELLO_WAIT || conn->version == CH_TLS_1_3) &&
-		    ch_alert_refuses_certificate(code))
-			reason = CH_REASON_CLIENT_CERT_REFUSED;
-		ch_conn_end(w, conn, CH_EV_PEER_CLOSE, reason, ch_alert_name(code));
-		break;
-	case CH_ALERT_MALFORMED:
-		conn->alert = CH_ALERT_DECODE_ERROR;
-		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD, "malformed alert");
-		break;
-	}
-}
-
-static void on_key_update(struct ch_worker *w, struct ch_conn *conn, bool requested, bool last)
-{
-	/* RFC 8446 section 5.1: a key change must align with a record boundary. */
-	if (!last) {
-		conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
-		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD,
-			    "KeyUpdate is not at the end of its record");
-		return;
-	}
-	if ((conn->rx_kernel || (conn->tx_kernel && requested)) && !w->shared->ktls.rekey) {
-		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_KEY_UPDATE, NULL);
-		return;
-	}
-	ch_count(&w->stats.key_updates, 1);
-	if (conn->rx_kernel) {
-		ch_conn_rekey(w, conn, CH_KTLS_RX);
-		if (requested && listening(conn))
-			ch_session_key_update(w, conn, true);
-		return;
-	}
-	if (ch_record_rekey(&conn->record, false) != 0)
-		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
-	else if (requested)
-		ch_session_key_update(w, conn, true);
-}
-
-static void on_handshake(struct ch_worker *w, struct ch_conn *conn, const uint8_t *data, size_t len)
-{
-	static const uint8_t no_renegotiation[2] = {1, CH_ALERT_NO_RENEGOTIATION};
-	size_t used;
-	bool requested;
-
-	while (listening(conn)) {
-		enum ch_tlsmsg_result result =
-			ch_tlsmsg_feed(&conn->tlsmsg, data, len, &used, &requested);
-
-		data += used;
-		len -= used;
-		switch (result) {
-		case CH_TLSMSG_MORE:
-			return;
-		case CH_TLSMSG_TICKET:
-			ch_count(&w->stats.tickets, 1);
-			break;
-		case CH_TLSMSG_KEY_UPDATE:
-			on_key_update(w, conn, requested, len == 0);
-			break;
-		case CH_TLSMSG_HELLO_REQUEST:
-			if (seal_small(conn, CH_RECORD_ALERT, no_renegotiation, 2) == 0)
-				ch_conn_flush(w, conn);
-			break;
-		case CH_TLSMSG_REFUSED:
-			conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
-			ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD,
-				    "handshake message after the handshake");
-			return;
-		}
-	}
-}
-
 /* The reply to get-config or create-subscription of the profile. */
 static void on_profile_reply(struct ch_worker *w, struct ch_conn *conn,
 			     const struct ch_client_event *event)
@@ -420,7 +271,7 @@ static void on_data(struct ch_worker *w, struct ch_conn *conn, const uint8_t *da
 	struct ch_client_event event;
 	size_t used;
 
-	while (listening(conn)) {
+	while (ch_conn_listening(conn)) {
 		enum ch_client_result result =
 			ch_client_feed(&conn->client, data, len, &used, &event);
 
@@ -438,25 +289,37 @@ static void on_data(struct ch_worker *w, struct ch_conn *conn, const uint8_t *da
 	}
 }
 
+const char *ch_session_unfinished(const struct ch_conn *conn)
+{
+	if (!conn->armed)
+		return NULL;
+	if (!conn->rx_kernel && ch_record_pending(&conn->record))
+		return "in the middle of a record";
+	if (ch_tlsmsg_pending(&conn->tlsmsg))
+		return "in the middle of a handshake message";
+	return ch_client_pending(&conn->client) ? "in the middle of a message" : NULL;
+}
+
 /* One record's plaintext: the seam where both record layers meet. */
 static void on_record(struct ch_worker *w, struct ch_conn *conn, uint8_t type, const uint8_t *data,
 		      size_t len)
 {
 	ch_count(&w->stats.records, 1);
-	if (type == CH_RECORD_DATA && !ch_tlsmsg_pending(&conn->tlsmsg)) {
+	if (type == CH_RECORD_DATA && len > 0 && !ch_tlsmsg_pending(&conn->tlsmsg)) {
 		on_data(w, conn, data, len);
 		return;
 	}
-	if (!control_allowed(w, conn)) {
+	if (!ch_postshake_allowed(w, conn)) {
+		conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
 		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_RECORD_FLOOD, NULL);
 	} else if (type == CH_RECORD_ALERT) {
-		on_alert(w, conn, data, len);
+		ch_postshake_alert(w, conn, data, len);
 	} else if (type == CH_RECORD_HANDSHAKE && len > 0) {
-		on_handshake(w, conn, data, len);
+		ch_postshake_handshake(w, conn, data, len);
 	} else if (type == CH_RECORD_HEARTBEAT) {
 		/* Not advertised, so not negotiated: RFC 6520 section 4 lets us drop it. */
 		ch_count(&w->stats.heartbeats_dropped, 1);
-	} else {
+	} else if (type != CH_RECORD_DATA || ch_tlsmsg_pending(&conn->tlsmsg)) {
 		conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
 		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD, "record type");
 	}
@@ -467,7 +330,7 @@ static void on_ciphertext(struct ch_worker *w, struct ch_conn *conn, uint8_t *da
 	struct ch_record_event event;
 	size_t used;
 
-	while (listening(conn)) {
+	while (ch_conn_listening(conn)) {
 		enum ch_record_result result =
 			ch_record_open(&conn->record, data, len, &used, &event);
 
@@ -482,6 +345,17 @@ static void on_ciphertext(struct ch_worker *w, struct ch_conn *conn, uint8_t *da
 		}
 		on_record(w, conn, event.type, event.data, event.len);
 	}
+}
+
+static void on_kernel_record(struct ch_worker *w, struct ch_conn *conn,
+			     const struct ch_completion *c)
+{
+	/*
+	 * How many records these bytes were is not told. What wears a key out are blocks: records
+	 * of one byte are two each, a full one is 1025.
+	 */
+	conn->record.keys.rx.sequence += 1 + c->payload_len / 512;
+	on_record(w, conn, c->record_type, c->payload, c->payload_len);
 }
 
 static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
@@ -500,8 +374,9 @@ static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct c
 		ch_worker_shed(w);
 	if (!conn->rx_kernel)
 		on_ciphertext(w, conn, c->payload, c->payload_len);
-	else if (listening(conn))
-		on_record(w, conn, c->record_type, c->payload, c->payload_len);
+	else if (ch_conn_listening(conn))
+		on_kernel_record(w, conn, c);
+	ch_postshake_watch(w, conn);
 	ch_count(&w->stats.copied_bytes, conn->record.copied + conn->client.copied - copied);
 }
 
@@ -510,11 +385,11 @@ static bool on_receive_error(struct ch_worker *w, struct ch_conn *conn, int resu
 {
 	/* After a KeyUpdate the kernel stops until it has the new keys; they may be in already. */
 	if (conn->rx_kernel && result == -EKEYEXPIRED)
-		return !conn->rekeying_rx && listening(conn);
+		return !conn->rekeying_rx && ch_conn_listening(conn);
 	/* A record that is malformed or does not authenticate; every further receive says the same.
 	 */
 	if (conn->rx_kernel && (result == -EBADMSG || result == -EMSGSIZE || result == -EINVAL))
-		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_BAD_RECORD, ch_error_text(result));
+		ch_postshake_bad_record(w, conn, result);
 	else
 		ch_conn_gone(w, conn, result);
 	return false;
@@ -533,14 +408,14 @@ void ch_session_received(struct ch_worker *w, struct ch_conn *conn, const struct
 		return;
 	}
 	/* An empty record of the kernel's comes without a buffer. */
-	if (conn->rx_kernel && c->result == 0 && !c->buffered && listening(conn))
+	if (conn->rx_kernel && c->result == 0 && !c->buffered && ch_conn_listening(conn))
 		on_record(w, conn, c->record_type, NULL, 0);
 	if (c->result < 0 && c->result != -ENOBUFS && c->result != -ECANCELED &&
 	    !on_receive_error(w, conn, c->result))
 		return;
 	if (c->result == -ENOBUFS)
 		ch_count(&w->stats.recv_nobufs, 1);
-	if (!conn->receiving && (listening(conn) || conn->state == CH_CONN_DRAIN)) {
+	if (!conn->receiving && (ch_conn_listening(conn) || conn->state == CH_CONN_DRAIN)) {
 		ch_count(&w->stats.recv_rearmed, 1);
 		ch_session_receive(w, conn);
 	}

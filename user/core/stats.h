@@ -22,7 +22,10 @@
 	X(records, COUNTER, "TLS records opened")                                                  \
 	X(tickets, COUNTER, "TLS session tickets dropped")                                         \
 	X(heartbeats_dropped, COUNTER, "TLS heartbeat records dropped")                            \
-	X(key_updates, COUNTER, "TLS key updates done")                                            \
+	X(control_records, COUNTER, "TLS records without application data")                        \
+	X(alerts, COUNTER, "TLS alerts received")                                                  \
+	X(key_updates, COUNTER, "TLS key updates of devices")                                      \
+	X(key_updates_sent, COUNTER, "TLS key updates of ours")                                    \
 	X(notifications, COUNTER, "NETCONF notifications received")                                \
 	X(replies, COUNTER, "NETCONF rpc replies received")                                        \
 	X(rpc_errors, COUNTER, "NETCONF replies that carry an rpc-error")                          \

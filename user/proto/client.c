@@ -445,6 +445,11 @@ int64_t ch_client_close(struct ch_client *client, uint64_t deadline_ns, struct c
 
 /* ---- time ---- */
 
+bool ch_client_pending(const struct ch_client *client)
+{
+	return client->framer.in_message;
+}
+
 uint64_t ch_client_expiry(const struct ch_client *client)
 {
 	uint64_t expiry = UINT64_MAX;

@@ -117,6 +117,9 @@ CH_NODISCARD int64_t ch_client_subscribe(struct ch_client *client, uint64_t dead
 CH_NODISCARD int64_t ch_client_close(struct ch_client *client, uint64_t deadline_ns,
 				     struct ch_buf *out);
 
+/** Has a message begun whose end has not come? */
+bool ch_client_pending(const struct ch_client *client);
+
 /** Earliest deadline of a request that waits; UINT64_MAX = none. */
 uint64_t ch_client_expiry(const struct ch_client *client);
 

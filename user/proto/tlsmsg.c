@@ -47,14 +47,27 @@ void ch_tlsmsg_init(struct ch_tlsmsg *stream, bool tls13)
 	stream->tls13 = tls13;
 }
 
-/** Is the message whose header is complete allowed here? */
-static bool header_allowed(const struct ch_tlsmsg *stream)
+/** The header of a message is complete. @return the alert that it asks for, 0 = it may come */
+static uint8_t check_header(const struct ch_tlsmsg *stream)
 {
+	uint8_t type = stream->header[0];
+	uint32_t most = TICKET_MAX;
+	uint32_t least = 0;
+
+	if (type == TYPE_KEY_UPDATE)
+		least = most = 1;
 	if (!stream->tls13)
-		return stream->header[0] == TYPE_HELLO_REQUEST && stream->left == 0;
-	if (stream->header[0] == TYPE_KEY_UPDATE)
-		return stream->left == 1;
-	return stream->header[0] == TYPE_NEW_SESSION_TICKET && stream->left <= TICKET_MAX;
+		most = 0;
+	if (stream->tls13 ? type != TYPE_KEY_UPDATE && type != TYPE_NEW_SESSION_TICKET
+			  : type != TYPE_HELLO_REQUEST)
+		return CH_ALERT_UNEXPECTED_MESSAGE;
+	return stream->left < least || stream->left > most ? CH_ALERT_DECODE_ERROR : 0;
+}
+
+static enum ch_tlsmsg_result refuse(struct ch_tlsmsg *stream, uint8_t alert)
+{
+	stream->alert = alert;
+	return CH_TLSMSG_REFUSED;
 }
 
 /** A message is complete. @rest: bytes of the record behind it. */
@@ -66,8 +79,11 @@ static enum ch_tlsmsg_result message_done(struct ch_tlsmsg *stream, size_t rest,
 	if (stream->header[0] == TYPE_NEW_SESSION_TICKET)
 		return CH_TLSMSG_TICKET;
 	/* RFC 8446 section 5.1: the key changes here, so the record must end here */
-	if (rest > 0 || stream->body > KEY_UPDATE_REQUESTED)
-		return CH_TLSMSG_REFUSED;
+	if (rest > 0)
+		return refuse(stream, CH_ALERT_UNEXPECTED_MESSAGE);
+	/* and section 4.6.3 */
+	if (stream->body > KEY_UPDATE_REQUESTED)
+		return refuse(stream, CH_ALERT_ILLEGAL_PARAMETER);
 	*requested = stream->body == KEY_UPDATE_REQUESTED;
 	return CH_TLSMSG_KEY_UPDATE;
 }
@@ -77,6 +93,7 @@ enum ch_tlsmsg_result ch_tlsmsg_feed(struct ch_tlsmsg *stream, const uint8_t *in
 {
 	size_t at = 0;
 	size_t take;
+	uint8_t alert;
 
 	*requested = false;
 	*used = 0;
@@ -90,9 +107,10 @@ enum ch_tlsmsg_result ch_tlsmsg_feed(struct ch_tlsmsg *stream, const uint8_t *in
 			continue;
 		stream->left = (uint32_t)stream->header[1] << 16 |
 			       (uint32_t)stream->header[2] << 8 | stream->header[3];
-		if (!header_allowed(stream)) {
+		alert = check_header(stream);
+		if (alert != 0) {
 			*used = at;
-			return CH_TLSMSG_REFUSED;
+			return refuse(stream, alert);
 		}
 	}
 	take = stream->left < len - at ? stream->left : len - at;

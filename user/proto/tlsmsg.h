@@ -14,6 +14,8 @@
 #define CH_ALERT_UNEXPECTED_MESSAGE 10
 #define CH_ALERT_BAD_RECORD_MAC 20
 #define CH_ALERT_RECORD_OVERFLOW 22
+#define CH_ALERT_HANDSHAKE_FAILURE 40
+#define CH_ALERT_ILLEGAL_PARAMETER 47
 #define CH_ALERT_DECODE_ERROR 50
 #define CH_ALERT_NO_RENEGOTIATION 100
 
@@ -35,7 +37,8 @@ struct ch_tlsmsg {
 	uint32_t left;	   /**< bytes of the present body still to come */
 	uint8_t header[4]; /**< type, length */
 	uint8_t header_len;
-	uint8_t body; /**< the byte of a KeyUpdate */
+	uint8_t body;  /**< the byte of a KeyUpdate */
+	uint8_t alert; /**< after REFUSED: the alert to end with */
 	bool tls13;
 };
 
@@ -44,7 +47,7 @@ enum ch_tlsmsg_result {
 	CH_TLSMSG_TICKET,	 /**< a NewSessionTicket: its bytes were skipped, never stored */
 	CH_TLSMSG_KEY_UPDATE,	 /**< a KeyUpdate, end of its record; @requested: answer with one */
 	CH_TLSMSG_HELLO_REQUEST, /**< TLS 1.2: answer with the warning no_renegotiation */
-	CH_TLSMSG_REFUSED,	 /**< all else, also a CertificateRequest: end the session */
+	CH_TLSMSG_REFUSED,	 /**< all else, also a CertificateRequest: end with @alert */
 };
 
 void ch_tlsmsg_init(struct ch_tlsmsg *stream, bool tls13);

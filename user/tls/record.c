@@ -8,9 +8,9 @@
 
 #define HEADER 5
 #define EXPLICIT_NONCE 8
-#define EMPTY_IN_ROW_MAX 32
 /* RFC 8446 section 5.5: 2^24.5 full records for AES-GCM. */
 #define GCM_RECORDS (UINT64_C(1) << 24)
+#define GCM_RECORDS_MAX UINT64_C(23726566)
 
 #define ALERT_UNEXPECTED_MESSAGE 10
 #define ALERT_BAD_RECORD_MAC 20
@@ -174,10 +174,7 @@ static uint8_t decrypt(struct ch_record *record, uint8_t *at, size_t body,
 	return is_tls13(record) ? strip_padding(event) : 0;
 }
 
-/*
- * Opens the whole record at @at. MORE: it was an empty data record, which is swallowed. Heartbeats
- * are neither data nor counted here: an idle session may see nothing else for days.
- */
+/* Opens the whole record at @at. */
 static enum ch_record_result open_whole(struct ch_record *record, uint8_t *at, size_t body,
 					struct ch_record_event *event)
 {
@@ -185,12 +182,6 @@ static enum ch_record_result open_whole(struct ch_record *record, uint8_t *at, s
 
 	if (alert != 0)
 		return fail(record, CH_REASON_BAD_RECORD, alert);
-	if (event->type == CH_RECORD_DATA && event->len > 0)
-		record->empty_in_row = 0;
-	else if (event->type != CH_RECORD_HEARTBEAT && ++record->empty_in_row > EMPTY_IN_ROW_MAX)
-		return fail(record, CH_REASON_RECORD_FLOOD, ALERT_UNEXPECTED_MESSAGE);
-	if (event->type == CH_RECORD_DATA && event->len == 0)
-		return CH_RECORD_MORE;
 	return CH_RECORD_EVENT;
 }
 
@@ -217,7 +208,7 @@ static enum ch_record_result fail_memory(struct ch_record *record, int err)
 		    ALERT_INTERNAL_ERROR);
 }
 
-/* Goes on with the record that is held. MORE: input used up, or an empty record swallowed. */
+/* Goes on with the record that is held. MORE: input used up. */
 static enum ch_record_result open_partial(struct ch_record *record, const uint8_t *in, size_t len,
 					  size_t *used, struct ch_record_event *event)
 {
@@ -271,23 +262,16 @@ static enum ch_record_result open_in_place(struct ch_record *record, uint8_t *in
 enum ch_record_result ch_record_open(struct ch_record *record, uint8_t *in, size_t len,
 				     size_t *used, struct ch_record_event *event)
 {
-	enum ch_record_result result = CH_RECORD_MORE;
-
 	*used = 0;
 	if (record->reason != CH_REASON_NONE)
 		return CH_RECORD_ERROR;
-	/* Swallowed records keep the loop going; EMPTY_IN_ROW_MAX bounds them. */
-	while (result == CH_RECORD_MORE) {
-		if (record->partial.len == 0 && record->partial.data != NULL)
-			ch_buf_deinit(&record->partial);
-		if (*used == len)
-			break;
-		if (record->partial.len > 0)
-			result = open_partial(record, in, len, used, event);
-		else
-			result = open_in_place(record, in, len, used, event);
-	}
-	return result;
+	if (record->partial.len == 0 && record->partial.data != NULL)
+		ch_buf_deinit(&record->partial);
+	if (len == 0)
+		return CH_RECORD_MORE;
+	if (record->partial.len > 0)
+		return open_partial(record, in, len, used, event);
+	return open_in_place(record, in, len, used, event);
 }
 
 /* Reads on through the gathered parts. */
@@ -409,9 +393,20 @@ int ch_record_rekey(struct ch_record *record, bool sending)
 	return ch_keys_update(keys->aead, keys->secret_len, direction);
 }
 
-bool ch_record_wants_rekey(const struct ch_record *record)
+/* ChaCha20-Poly1305 has no limit within 2^64 records, TLS 1.2 no way to rekey. */
+static bool is_limited(const struct ch_record *record)
 {
-	/* ChaCha20-Poly1305 has no limit within 2^64 records, TLS 1.2 no way to rekey. */
-	return is_tls13(record) && record->keys.aead != CH_AEAD_CHACHA20_POLY1305 &&
-	       record->keys.tx.sequence >= GCM_RECORDS;
+	return is_tls13(record) && record->keys.aead != CH_AEAD_CHACHA20_POLY1305;
+}
+
+bool ch_record_wants_rekey(const struct ch_record *record, bool sending)
+{
+	const struct ch_direction_keys *keys = sending ? &record->keys.tx : &record->keys.rx;
+
+	return is_limited(record) && keys->sequence >= GCM_RECORDS;
+}
+
+bool ch_record_worn_out(const struct ch_record *record)
+{
+	return is_limited(record) && record->keys.rx.sequence >= GCM_RECORDS_MAX;
 }

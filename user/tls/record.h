@@ -28,7 +28,6 @@ struct ch_record {
 	struct ch_record_keys keys;
 	struct ch_buf partial; /**< an incomplete record; grows with the bytes received */
 	uint64_t copied;       /**< bytes that went through @partial, ever */
-	uint32_t empty_in_row; /**< records in a row without application data, heartbeats apart */
 	enum ch_reason reason; /**< after ERROR */
 	uint8_t alert;	       /**< after ERROR: the alert to send, 0 = none */
 };
@@ -36,8 +35,7 @@ struct ch_record {
 struct ch_record_event {
 	uint8_t type; /**< enum ch_record_type, inner type under TLS 1.3 */
 	uint8_t *data;
-	size_t len; /**< may be 0 for handshake and alert records; empty data records are swallowed
-		     */
+	size_t len; /**< may be 0: the caller bounds how many such records it takes */
 };
 
 enum ch_record_result { CH_RECORD_MORE, CH_RECORD_EVENT, CH_RECORD_ERROR };
@@ -69,5 +67,8 @@ CH_NODISCARD int ch_record_seal(struct ch_record *record, uint8_t type,
  */
 CH_NODISCARD int ch_record_rekey(struct ch_record *record, bool sending);
 
-/** True when our sending keys came near the AEAD limit: send a KeyUpdate and rekey. */
-bool ch_record_wants_rekey(const struct ch_record *record);
+/** A direction's keys came near the AEAD limit: time for a KeyUpdate, or to ask the peer for one.
+ */
+bool ch_record_wants_rekey(const struct ch_record *record, bool sending);
+/** The peer's keys are at their limit. */
+bool ch_record_worn_out(const struct ch_record *record);
