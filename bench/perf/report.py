@@ -127,14 +127,16 @@ def plot(rows, out):
         if "CPU per session, " + name in by_name:
             bars[0].append((label, by_name["CPU per session, " + name]["value"]))
             bars[1].append((label, by_name["process memory per session, " + name]["value"]))
-    data = out + ".dat"
-    with open(data, "w", encoding="utf-8") as file:
+    # gnuplot writes the names of its files into the picture: they are relative to its folder.
+    folder, picture = os.path.split(os.path.abspath(out))
+    data = picture + ".dat"
+    with open(os.path.join(folder, data), "w", encoding="utf-8") as file:
         for block in bars:
             file.writelines(f'"{label}" {value}\n' for label, value in block)
             file.write("\n\n")
     try:
-        script = PLOT.format(out=out, data=data, last=len(bars[0]) - 0.4)
-        subprocess.run(["gnuplot"], input=script, text=True, check=True)
+        script = PLOT.format(out=picture, data=data, last=len(bars[0]) - 0.4)
+        subprocess.run(["gnuplot"], input=script, text=True, check=True, cwd=folder)
     except FileNotFoundError:
         return False
     return True
