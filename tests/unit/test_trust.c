@@ -8,8 +8,10 @@
 #include <criterion/criterion.h>
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- identifiers ---- */
 
@@ -65,6 +67,18 @@ Test(trust, several_values_are_ambiguous)
 			  CH_IDENTIFIER_SAN_URI, NULL);
 	expect_identifier((struct fx_cert){.cn = "a", .san = "URI:urn:a,URI:urn:b,DNS:c"},
 			  CH_IDENTIFIER_SAN_DNS, "c");
+}
+
+/* row: C6b-encodings */
+Test(trust, a_multi_valued_rdn_is_read_value_by_value)
+{
+	struct fx_cert both = {.cn = "the cn", .serial = "the serial", .one_rdn = true};
+	struct fx_cert twice = {.cn = "a", .cn2 = "b", .serial = "s", .one_rdn = true};
+
+	expect_identifier(both, CH_IDENTIFIER_CN, "the cn");
+	expect_identifier(both, CH_IDENTIFIER_SERIAL_NUMBER, "the serial");
+	expect_identifier(twice, CH_IDENTIFIER_CN, NULL);
+	expect_identifier(twice, CH_IDENTIFIER_SERIAL_NUMBER, "s");
 }
 
 static void expect_raw(int type, const void *bytes, int len, const char *expected)
@@ -259,6 +273,63 @@ Test(anchors, ca_files_that_are_none_are_named)
 	expect_refused(fx_file(pem.data, pem.len), "certificate 1 is broken");
 	fx_text_free(&pem);
 	X509_free(leaf);
+	EVP_PKEY_free(key);
+}
+
+static void put_pem(const char *directory, const char *name, X509 *cert)
+{
+	struct fx_text pem = fx_pem_certs((X509 *[]){cert, NULL});
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = fopen(path, "w");
+	cr_assert_not_null(file);
+	cr_assert_eq(fwrite(pem.data, 1, pem.len, file), pem.len);
+	cr_assert_eq(fclose(file), 0);
+	fx_text_free(&pem);
+}
+
+static void clear(const char *directory)
+{
+	static const char *const names[] = {"b.pem", "a.crt", ".c.pem", "README", "z.cer"};
+	char path[256];
+
+	for (unsigned i = 0; i < 5; i++) {
+		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+		unlink(path);
+	}
+	cr_assert_eq(rmdir(directory), 0);
+}
+
+Test(anchors, a_directory_holds_several_files_of_anchors)
+{
+	char directory[] = "/tmp/callhome-test-XXXXXX";
+	EVP_PKEY *key = fx_key(FX_P256);
+	X509 *first = fx_cert(&(struct fx_cert){.key = key, .cn = "one", .ca = true});
+	X509 *second = fx_cert(&(struct fx_cert){.key = key, .cn = "two", .ca = true});
+	struct ch_trust *trust;
+	char error[CH_ERROR_TEXT];
+
+	cr_assert_not_null(mkdtemp(directory));
+	expect_refused(directory, "holds no .pem, .crt or .cer file");
+	put_pem(directory, "b.pem", first);
+	put_pem(directory, "a.crt", second);
+	put_pem(directory, ".c.pem", world.acme_root);
+	put_pem(directory, "README", world.acme_root);
+	cr_assert_eq(ch_trust_new(&trust), 0);
+	cr_assert_eq(ch_trust_add(trust, "dent", directory, CH_IDENTIFIER_CN, error), 0, "%s",
+		     error);
+	cr_assert(ch_manufacturer_has(&trust->manufacturers[0], first));
+	cr_assert(ch_manufacturer_has(&trust->manufacturers[0], second));
+	cr_assert_not(ch_manufacturer_has(&trust->manufacturers[0], world.acme_root));
+	cr_assert_eq(X509_cmp(sk_X509_value(trust->manufacturers[0].anchors, 0), second), 0);
+	put_pem(directory, "z.cer", world.acme_root);
+	expect_refused(directory, "z.cer: the CA /CN=acme root is already of manufacturer acme");
+	clear(directory);
+	ch_trust_free(trust);
+	X509_free(first);
+	X509_free(second);
 	EVP_PKEY_free(key);
 }
 

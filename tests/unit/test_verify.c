@@ -222,12 +222,14 @@ Test(verify, a_pin_does_not_stand_for_the_dates)
 	struct ch_credential *device = self_signed(key, "20200101000000Z");
 
 	pin(device);
-	expect_refused_once(device, CH_REASON_EXPIRED, "", "alert certificate_expired", 0);
+	expect_refused_once(device, CH_REASON_EXPIRED, "depth 0: certificate has expired",
+			    "alert certificate_expired", 0);
 	device = fx_acme_device(&world, &(struct fx_cert){.serial = "SN1",
 							  .not_before = "20991231235959Z",
 							  .not_after = "21991231235959Z"});
 	pin(device);
-	expect_refused_once(device, CH_REASON_NOT_YET_VALID, "", "alert bad_certificate", 0);
+	expect_refused_once(device, CH_REASON_NOT_YET_VALID,
+			    "depth 0: certificate is not yet valid", "alert bad_certificate", 0);
 	EVP_PKEY_free(key);
 }
 
@@ -456,6 +458,7 @@ Test(verify, weak_keys_and_signatures_are_refused)
 	EVP_PKEY_free(weak);
 }
 
+/* row: SC5a */
 Test(verify, eight_certificates_are_the_most)
 {
 	struct ch_credential *device = fx_acme_device(&world, NULL);
@@ -470,6 +473,7 @@ Test(verify, eight_certificates_are_the_most)
 	expect_refused_once(device, CH_REASON_CHAIN_LIMIT, "9 certificates", "alert unknown_ca", 0);
 }
 
+/* row: SC5a */
 Test(verify, the_bytes_of_a_chain_are_limited)
 {
 	struct ch_credential *device =

@@ -43,11 +43,12 @@ EVP_PKEY *fx_key(enum fx_key type)
 	return key;
 }
 
-static void add_name(X509_NAME *name, const char *field, const char *value)
+/* @set: -1 = into the RDN before */
+static void add_name(X509_NAME *name, const char *field, const char *value, int set)
 {
 	if (value != NULL)
 		must(X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
-						(const unsigned char *)value, -1, -1, 0) == 1,
+						(const unsigned char *)value, -1, -1, set) == 1,
 		     "name");
 }
 
@@ -132,9 +133,9 @@ static void set_subject(X509 *cert, const struct fx_cert *fields)
 {
 	X509_NAME *name = X509_get_subject_name(cert);
 
-	add_name(name, "CN", fields->cn);
-	add_name(name, "CN", fields->cn2);
-	add_name(name, "serialNumber", fields->serial);
+	add_name(name, "CN", fields->cn, 0);
+	add_name(name, "CN", fields->cn2, fields->one_rdn ? -1 : 0);
+	add_name(name, "serialNumber", fields->serial, fields->one_rdn ? -1 : 0);
 	if (fields->raw != NULL)
 		must(X509_NAME_add_entry_by_NID(name, NID_commonName, fields->raw_type, fields->raw,
 						fields->raw_len, -1, 0) == 1,

@@ -22,6 +22,7 @@ struct fx_cert {
 	const char *cn;
 	const char *cn2;    /**< a second one */
 	const char *serial; /**< subject serialNumber */
+	bool one_rdn;	    /**< all of them are one multi-valued RDN */
 	const uint8_t *raw; /**< the bytes of a cn of @raw_type */
 	int raw_len;
 	int raw_type;		      /**< V_ASN1_BMPSTRING ... */

@@ -139,12 +139,21 @@ static bool check_readable(struct ch_config_load *load, const char *what, const 
 	return err == 0;
 }
 
+/* A file, or a directory: what is in it ch_trust_add tells. */
+static bool check_ca(struct ch_config_load *load, const char *path, struct ch_position at)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return true;
+	return check_readable(load, "trust.manufacturers.ca", path, at, &st);
+}
+
 static void check_manufacturers(struct ch_config_load *load)
 {
 	const struct ch_config *config = load->config;
 	struct ch_trust *trust = NULL;
 	char error[CH_ERROR_TEXT];
-	struct stat st;
 
 	if (ch_trust_new(&trust) != 0) {
 		load->err = -ENOMEM;
@@ -154,7 +163,7 @@ static void check_manufacturers(struct ch_config_load *load)
 		const struct ch_config_manufacturer *m = &config->manufacturers[i];
 		struct ch_position at = place(load, CH_SECTION_MANUFACTURERS, i, "ca");
 
-		if (check_readable(load, "trust.manufacturers.ca", m->ca, at, &st) &&
+		if (check_ca(load, m->ca, at) &&
 		    ch_trust_add(trust, m->name, m->ca, m->identifier, error) != 0)
 			ch_diag_add(&load->diag, at, "trust.manufacturers.ca: %s", error);
 	}

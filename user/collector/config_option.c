@@ -138,8 +138,8 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_MANUFACTURERS, "name", CH_OPTION_NAME, OF(manufacturer, name), .required = true,
 	 .help = "how the inventory calls the manufacturer"},
 	{CH_SECTION_MANUFACTURERS, "ca", CH_OPTION_PATH, OF(manufacturer, ca), .required = true,
-	 .help = "PEM file with the CA certificates that are trust anchors for this manufacturer's "
-		 "devices, and for no other's"},
+	 .help = "PEM file, or directory of them (*.pem, *.crt, *.cer), with the CA certificates that "
+		 "are trust anchors for this manufacturer's devices, and for no other's"},
 	{CH_SECTION_MANUFACTURERS, "identifier", CH_OPTION_CHOICE, OF(manufacturer, identifier),
 	 .choices = identifiers, .required = true,
 	 .help = "where a device certificate of this manufacturer carries the identifier"},

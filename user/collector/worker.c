@@ -503,12 +503,13 @@ static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, stru
 	const struct ch_devices *devices = w->shared->devices;
 	bool pin = identity->manufacturer == CH_MANUFACTURER_NONE;
 	const struct ch_device *device;
-	uint32_t index = pin ? ch_devices_by_pin(devices, identity->spki_sha256)
+	uint32_t index = pin ? ch_devices_by_cert(devices, identity->cert_sha256)
 			     : ch_devices_by_identifier(devices, identity->manufacturer,
 							identity->identifier);
 
+	/* The pin of a certificate goes first: it is the narrower one. */
 	if (pin && index == CH_DEVICE_NONE)
-		index = ch_devices_by_cert(devices, identity->cert_sha256);
+		index = ch_devices_by_pin(devices, identity->spki_sha256);
 	*match = (struct ch_match){.device = index};
 	if (index == CH_DEVICE_NONE) {
 		if (pin)

@@ -3,6 +3,7 @@
 
 #include "anchors.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -10,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-/* A CA file is the operator's, but a whole system bundle in it is a mistake worth naming. */
+/* The CAs are the operator's, but a whole system bundle of them is a mistake worth naming. */
 #define ANCHORS_MAX 64
 
 /* Handed to PEM readers: a passphrase prompt would block the daemon on its terminal. */
@@ -124,9 +126,10 @@ static int add_anchor(const struct ch_trust *trust, struct ch_manufacturer *made
 	return CH_E_CONFIG;
 }
 
-static int read_anchors(const struct ch_trust *trust, struct ch_manufacturer *made,
-			const char *ca_file, char *error)
+static int read_file(const struct ch_trust *trust, struct ch_manufacturer *made,
+		     const char *ca_file, char *error)
 {
+	int before = sk_X509_num(made->anchors);
 	BIO *bio;
 	X509 *anchor;
 	int err = 0;
@@ -148,8 +151,8 @@ static int read_anchors(const struct ch_trust *trust, struct ch_manufacturer *ma
 		err = CH_E_CONFIG;
 		snprintf(error, CH_ERROR_TEXT,
 			 "%.160s: certificate %d is broken: write the PEM file anew", ca_file,
-			 sk_X509_num(made->anchors) + 1);
-	} else if (err == 0 && sk_X509_num(made->anchors) == 0) {
+			 sk_X509_num(made->anchors) - before + 1);
+	} else if (err == 0 && sk_X509_num(made->anchors) == before) {
 		err = CH_E_CONFIG;
 		snprintf(error, CH_ERROR_TEXT,
 			 "%.160s holds no certificate: put the manufacturer's CA there as PEM",
@@ -159,14 +162,64 @@ static int read_anchors(const struct ch_trust *trust, struct ch_manufacturer *ma
 	return err;
 }
 
-int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca_file,
+static int is_anchor_file(const struct dirent *entry)
+{
+	const char *dot = strrchr(entry->d_name, '.');
+
+	return dot != NULL && entry->d_name[0] != '.' &&
+	       (strcmp(dot, ".pem") == 0 || strcmp(dot, ".crt") == 0 || strcmp(dot, ".cer") == 0);
+}
+
+/* By name, so that the same directory yields the same order and the same error every time. */
+static int read_directory(const struct ch_trust *trust, struct ch_manufacturer *made,
+			  const char *directory, char *error)
+{
+	struct dirent **entries = NULL;
+	int count = scandir(directory, &entries, is_anchor_file, alphasort);
+	int err = 0;
+
+	if (count <= 0) {
+		snprintf(error, CH_ERROR_TEXT, "%.120s %s", directory,
+			 count < 0 ? "cannot be read: let the daemon's user list it"
+				   : "holds no .pem, .crt or .cer file: put the manufacturer's CAs "
+				     "there");
+		err = CH_E_CONFIG;
+	}
+	for (int i = 0; i < count; i++) {
+		char *path = NULL;
+
+		if (err == 0 && asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0) {
+			snprintf(error, CH_ERROR_TEXT, "%.160s: out of memory", directory);
+			err = CH_E_CONFIG;
+			path = NULL;
+		}
+		if (err == 0)
+			err = read_file(trust, made, path, error);
+		free(path);
+		free(entries[i]);
+	}
+	free(entries);
+	return err;
+}
+
+static int read_anchors(const struct ch_trust *trust, struct ch_manufacturer *made, const char *ca,
+			char *error)
+{
+	struct stat st;
+
+	if (stat(ca, &st) == 0 && S_ISDIR(st.st_mode))
+		return read_directory(trust, made, ca, error);
+	return read_file(trust, made, ca, error);
+}
+
+int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca,
 		 enum ch_identifier_kind kind, char error[CH_ERROR_TEXT])
 {
 	struct ch_manufacturer made = {.kind = kind};
 	struct ch_manufacturer *more;
 	int err = CH_E_CONFIG;
 
-	snprintf(error, CH_ERROR_TEXT, "%.160s: out of memory", ca_file);
+	snprintf(error, CH_ERROR_TEXT, "%.160s: out of memory", ca);
 	more = realloc(trust->manufacturers, (trust->count + 1) * sizeof(*more));
 	if (more == NULL)
 		goto out;
@@ -176,7 +229,7 @@ int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca_file,
 	made.store = X509_STORE_new();
 	if (made.name == NULL || made.anchors == NULL || made.store == NULL)
 		goto out;
-	err = read_anchors(trust, &made, ca_file, error);
+	err = read_anchors(trust, &made, ca, error);
 	if (err != 0)
 		goto out;
 	trust->manufacturers[trust->count++] = made;

@@ -109,11 +109,12 @@ CH_NODISCARD int ch_trust_new(struct ch_trust **trust);
 void ch_trust_free(struct ch_trust *trust);
 
 /**
- * Adds a manufacturer with all CA certificates of @ca_file (PEM). Its index is the number of
+ * Adds a manufacturer with all CA certificates of @ca: a PEM file, or a directory whose files
+ * .pem, .crt and .cer are read in the order of their names. Its index is the number of
  * manufacturers before it. An anchor, or the name of one, under two manufacturers is an error (SC3).
  * @return 0; CH_E_CONFIG with one sentence in @error that names the file and the fix
  */
-CH_NODISCARD int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca_file,
+CH_NODISCARD int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca,
 			      enum ch_identifier_kind kind, char error[CH_ERROR_TEXT]);
 
 /** How many manufacturers there are. */

@@ -104,16 +104,33 @@ static enum ch_reason check_key(X509 *leaf, struct ch_verdict *verdict)
 	return CH_REASON_WEAK_KEY;
 }
 
-static enum ch_reason check_dates(X509 *leaf)
+static enum ch_reason leaf_error(int x509_error, struct ch_verdict *verdict)
+{
+	snprintf(verdict->detail, sizeof(verdict->detail), "depth 0: %s",
+		 X509_verify_cert_error_string(x509_error));
+	return ch_verify_reason(x509_error);
+}
+
+static enum ch_reason check_dates(X509 *leaf, struct ch_verdict *verdict)
 {
 	int begins = X509_cmp_current_time(X509_get0_notBefore(leaf));
 	int ends = X509_cmp_current_time(X509_get0_notAfter(leaf));
 
-	if (begins == 0 || ends == 0)
-		return CH_REASON_BAD_CERT;
+	if (begins == 0)
+		return leaf_error(X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD, verdict);
+	if (ends == 0)
+		return leaf_error(X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD, verdict);
 	if (begins > 0)
-		return CH_REASON_NOT_YET_VALID;
-	return ends < 0 ? CH_REASON_EXPIRED : CH_REASON_NONE;
+		return leaf_error(X509_V_ERR_CERT_NOT_YET_VALID, verdict);
+	return ends < 0 ? leaf_error(X509_V_ERR_CERT_HAS_EXPIRED, verdict) : CH_REASON_NONE;
+}
+
+/* An extension that cannot be read is left to the path, which says which one it is. */
+static enum ch_reason check_usage(X509 *leaf, struct ch_verdict *verdict)
+{
+	if (X509_check_purpose(leaf, X509_PURPOSE_SSL_SERVER, 0) != 0)
+		return CH_REASON_NONE;
+	return leaf_error(X509_V_ERR_INVALID_PURPOSE, verdict);
 }
 
 /*
@@ -270,9 +287,15 @@ static enum ch_reason judge_path(const struct ch_verifier *verifier, X509 *leaf,
 		note_identifier(verdict, manufacturer);
 		return reason;
 	}
+	reason = check_dates(leaf, verdict);
+	if (reason == CH_REASON_NONE)
+		reason = check_usage(leaf, verdict);
+	if (reason != CH_REASON_NONE)
+		return reason;
 	return check_path(verifier, manufacturer, leaf, chain, verdict);
 }
 
+/* The order of docs/identity.md: a certificate that is wrong in several ways gets the first. */
 static enum ch_reason judge(const struct ch_verifier *verifier, X509 *leaf, STACK_OF(X509) *chain,
 			    struct ch_verdict *verdict)
 {
@@ -285,10 +308,10 @@ static enum ch_reason judge(const struct ch_verifier *verifier, X509 *leaf, STAC
 	if (ch_identity_init(&verdict->identity, leaf) != 0 ||
 	    ch_path_append(&verdict->path, leaf) != 0)
 		return CH_REASON_BAD_CERT;
-	/* A pin stands for the chain and its usage, not for the dates. */
+	/* A pin stands for the chain and its usage, not for the dates (docs/identity.md). */
 	if (verifier->lookup(verifier->lookup_ctx, &verdict->identity, &verdict->match) ==
 	    CH_REASON_NONE)
-		return check_dates(leaf);
+		return check_dates(leaf, verdict);
 	memset(&verdict->match, 0, sizeof(verdict->match));
 	return judge_path(verifier, leaf, chain, verdict);
 }
