@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #define CLOSE_NS 2000000000ull /* for the last bytes of a closing session to be taken */
+#define LOWEST_PORT 1024       /* that needs no privilege */
 #define BURST 16	       /* notifications a late timer sends at once */
 
 static uint64_t user_data(const struct call *call, enum call_op op)
@@ -54,18 +55,32 @@ static uint64_t backoff_ns(struct sim_fleet *fleet, uint32_t attempts)
 	return delay / 2 + sim_random(fleet, delay / 2 + 1);
 }
 
-/* RFC 9643 reconnect-strategy: after max-attempts the next endpoint has its turn. */
-static void call_again(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+/*
+ * The reconnect strategy of ietf-netconf-server: after max-attempts the next target has its turn,
+ * and a session that was up begins it anew. Periodic connections then wait for their time.
+ */
+static void call_again(struct sim_fleet *fleet, struct call *call, bool was_up, uint64_t now_ns)
 {
-	if (!fleet->options.reconnect || is_quiet(fleet)) {
+	const struct sim_fleet_options *options = &fleet->options;
+
+	if (!options->reconnect || is_quiet(fleet)) {
 		call->phase = CALL_DONE;
 		return;
 	}
-	if (call->end != SIM_END_CLOSED)
-		call->attempts++;
-	if (call->attempts > 0 && call->attempts % fleet->options.max_attempts == 0)
-		call->target = (uint8_t)((call->target + 1u) % fleet->options.target_count);
 	call->phase = CALL_WAITING;
+	if (was_up) {
+		call->attempts = 0;
+		call->target = (uint8_t)sim_schedule_target(
+			(enum sim_start_with)options->start_with, call->target,
+			options->target_count, sim_random(fleet, UINT32_MAX));
+	} else if (++call->attempts % options->max_attempts == 0) {
+		call->target = (uint8_t)((call->target + 1u) % options->target_count);
+	}
+	if (was_up && options->connection == SIM_CONNECTION_PERIODIC) {
+		call->period_ns = sim_schedule_next(call->period_ns, options->period_ns, now_ns);
+		arm(fleet, call, call->period_ns);
+		return;
+	}
 	arm(fleet, call, now_ns + backoff_ns(fleet, call->attempts));
 }
 
@@ -73,6 +88,7 @@ static void call_again(struct sim_fleet *fleet, struct call *call, uint64_t now_
 static void gone(struct sim_fleet *fleet, struct call *call)
 {
 	struct sim_counters *counters = &fleet->shared.counters;
+	bool was_up = call->logged_in;
 
 	fleet->open--;
 	call->file.index = -1;
@@ -100,7 +116,7 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 		return;
 	}
 	counters->ends[call->end]++;
-	call_again(fleet, call, ch_now_ns());
+	call_again(fleet, call, was_up, ch_now_ns());
 }
 
 /* Once nothing is in flight the socket is closed: a descriptor at once, a slot through the ring. */
@@ -258,13 +274,32 @@ static void start_receiving(struct sim_fleet *fleet, struct call *call)
 	       fleet->ring->ops->recv(fleet->ring, call->file, user_data(call, CALL_OP_RECV)));
 }
 
+static bool may_idle(const struct sim_fleet *fleet)
+{
+	return fleet->options.connection == SIM_CONNECTION_PERIODIC &&
+	       fleet->options.idle_timeout_ns > 0;
+}
+
+/* One timer for whatever an open session waits for next. */
+static void arm_session(struct sim_fleet *fleet, struct call *call)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	if (call->notifying && fleet->notify_interval_ns > 0)
+		next_ns = call->notify_ns;
+	if (may_idle(fleet) && call->active_ns + fleet->options.idle_timeout_ns < next_ns)
+		next_ns = call->active_ns + fleet->options.idle_timeout_ns;
+	ch_wheel_cancel(&fleet->wheel, &call->timer);
+	if (next_ns != UINT64_MAX)
+		arm(fleet, call, next_ns);
+}
+
 static void note_login(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
 {
 	call->logged_in = true;
-	call->attempts = 0;
 	if (call->device.impostor)
 		return;
-	ch_wheel_cancel(&fleet->wheel, &call->timer);
+	arm_session(fleet, call);
 	ch_hist_record(&fleet->login_us, (now_ns - call->due_ns) / 1000);
 }
 
@@ -274,7 +309,7 @@ static void start_notifying(struct sim_fleet *fleet, struct call *call, uint64_t
 	if (call->device.impostor || fleet->notify_interval_ns == 0)
 		return;
 	call->notify_ns = now_ns + sim_random(fleet, fleet->notify_interval_ns);
-	arm(fleet, call, call->notify_ns);
+	arm_session(fleet, call);
 }
 
 /*
@@ -339,19 +374,25 @@ static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns
 	}
 	if (device->stall)
 		cancel(fleet, call, CALL_OP_RECV);
+	if (device->messages != call->messages) {
+		call->messages = device->messages;
+		call->active_ns = now_ns;
+	}
 	if (device->state == SIM_OPEN && !call->logged_in)
 		note_login(fleet, call, now_ns);
 	if (device->subscribed && !call->notifying)
 		start_notifying(fleet, call, now_ns);
 }
 
-static int source_of(const struct sim_fleet *fleet, const struct call *call,
-		     struct ch_address *source)
+static int source_of(struct sim_fleet *fleet, const struct call *call, struct ch_address *source)
 {
 	const struct ch_address *base = &fleet->options.source;
 	uint32_t offset = call->device.index;
 
 	*source = *base;
+	source->port = fleet->options.source_port;
+	if (fleet->options.any_source_port)
+		source->port = (uint16_t)(LOWEST_PORT + sim_random(fleet, 65536 - LOWEST_PORT));
 	if (base->family == 0)
 		return 0;
 	if (call->device.impostor)
@@ -386,8 +427,8 @@ static int dial(struct sim_fleet *fleet, struct call *call)
 	int fd = -1;
 	int err = source_of(fleet, call, &source);
 
-	if (!err && source.family == 0 && target->family == 6)
-		source.family = 6;
+	if (!err && source.family == 0 && (target->family == 6 || source.port != 0))
+		source.family = target->family;
 	if (!err)
 		err = ch_sock_dial(source.family ? &source : NULL, &fd);
 	if (!err)
@@ -410,6 +451,8 @@ void call_begin(struct sim_fleet *fleet, struct call *call, uint64_t due_ns, uin
 	struct sim_counters *counters = &fleet->shared.counters;
 
 	call->due_ns = due_ns;
+	if (call->period_ns == 0)
+		call->period_ns = due_ns;
 	call->end = SIM_END_NONE;
 	if (call->device.impostor)
 		counters->impostors++;
@@ -428,7 +471,7 @@ void call_begin(struct sim_fleet *fleet, struct call *call, uint64_t due_ns, uin
 	}
 	call->end = SIM_END_LOCAL;
 	counters->ends[SIM_END_LOCAL]++;
-	call_again(fleet, call, now_ns);
+	call_again(fleet, call, false, now_ns);
 }
 
 static enum sim_end connect_failure(int error)
@@ -571,7 +614,7 @@ void call_step(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
 
 static void send_due_notifications(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
 {
-	if (is_quiet(fleet))
+	if (!call->notifying || fleet->notify_interval_ns == 0)
 		return;
 	for (int i = 0; i < BURST && call->notify_ns <= now_ns; i++) {
 		sim_device_notify(&call->device);
@@ -579,7 +622,19 @@ static void send_due_notifications(struct sim_fleet *fleet, struct call *call, u
 	}
 	if (call->notify_ns <= now_ns)
 		call->notify_ns = now_ns + fleet->notify_interval_ns;
-	arm(fleet, call, call->notify_ns);
+}
+
+/* Does what is due in an open session. */
+static void serve_session(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
+{
+	if (is_quiet(fleet))
+		return;
+	if (may_idle(fleet) && now_ns >= call->active_ns + fleet->options.idle_timeout_ns) {
+		sim_device_close(&call->device, SIM_END_IDLE);
+		return;
+	}
+	send_due_notifications(fleet, call, now_ns);
+	arm_session(fleet, call);
 }
 
 static void on_connected_timer(struct sim_fleet *fleet, struct call *call, uint64_t now_ns)
@@ -596,7 +651,7 @@ static void on_connected_timer(struct sim_fleet *fleet, struct call *call, uint6
 		end_call(fleet, call, SIM_END_AUTH_TIMEOUT);
 		return;
 	case SIM_OPEN:
-		send_due_notifications(fleet, call, now_ns);
+		serve_session(fleet, call, now_ns);
 		break;
 	case SIM_CLOSING:
 		end_call(fleet, call, (enum sim_end)device->end);

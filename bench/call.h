@@ -33,6 +33,9 @@ struct call {
 	struct call *next_step;	 /**< queue of handshake steps */
 	uint64_t due_ns;	 /**< when this call was due; latencies count from here */
 	uint64_t notify_ns;	 /**< when the next notification is due */
+	uint64_t active_ns;	 /**< of the last NETCONF message either way, once open */
+	uint64_t period_ns;	 /**< of a periodic connection: when the present period began */
+	uint32_t messages;	 /**< of the device, when last looked at */
 	uint32_t flight_at;	 /**< bytes of @flight that are sent */
 	uint32_t slot;		 /**< index of the call, and slot in the fixed table */
 	uint32_t generation;	 /**< of user_data: one per socket */

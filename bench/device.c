@@ -193,6 +193,7 @@ static void on_message(struct sim_device *device, struct ch_slice message)
 {
 	int err = 0;
 
+	device->messages++;
 	if (device->discard)
 		return;
 	if (device->state == SIM_OPEN) {
@@ -450,6 +451,7 @@ int sim_device_send_message(struct sim_device *device)
 	const struct ch_slice message = {shared->message.data, shared->message.len};
 	enum ch_framing framing = device->chunked ? CH_FRAMING_CHUNKED : CH_FRAMING_EOM;
 
+	device->messages++;
 	shared->framed.len = 0;
 	int err = ch_frame(framing, message, &shared->framed);
 	if (err)

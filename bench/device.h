@@ -20,15 +20,16 @@
 /* X(symbol, name): how a connection of a device ended, as the device sees it. */
 #define SIM_ENDS(X)                                                                                \
 	X(NONE, "none")                                                                            \
-	X(CLOSED, "closed")		      /* cleanly, by the collector */                      \
+	X(CLOSED, "closed")	/* cleanly, by the collector */                                    \
+	X(IDLE, "idle-timeout") /* of a periodic connection: we closed */                          \
 	X(REFUSED, "connect-refused")                                                              \
 	X(CONNECT_TIMEOUT, "connect-timeout")                                                      \
-	X(AUTH_TIMEOUT, "auth-timeout")	      /* RFC 8071 S5: we closed */                         \
+	X(AUTH_TIMEOUT, "auth-timeout") /* RFC 8071 S5: we closed */                               \
 	X(HANDSHAKE, "handshake-failed")                                                           \
 	X(CUT, "closed-without-notify")                                                            \
 	X(RESET, "reset")                                                                          \
-	X(PROTOCOL, "protocol-error")	      /* the collector broke TLS or NETCONF */             \
-	X(STOPPED, "stopped")		      /* the simulation ended */                           \
+	X(PROTOCOL, "protocol-error") /* the collector broke TLS or NETCONF */                     \
+	X(STOPPED, "stopped")	      /* the simulation ended */                                   \
 	X(LOCAL, "local-error")
 
 enum sim_end {
@@ -103,6 +104,7 @@ struct sim_device {
 	struct ch_tlsmsg tlsmsg;
 	uint64_t sequence; /**< of the last notification, over all its sessions */
 	uint32_t index;	   /**< identity */
+	uint32_t messages; /**< of NETCONF, both ways, on this connection; wraps */
 	uint16_t version;  /**< enum ch_tls_version, once known */
 	uint8_t state;	   /**< enum sim_state */
 	uint8_t end;	   /**< enum sim_end, once CLOSING */

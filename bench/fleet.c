@@ -247,6 +247,10 @@ static void *run(void *ctx)
 
 	fleet->start_ns = ch_now_ns();
 	ch_wheel_init(&fleet->wheel, fleet->start_ns);
+	if (fleet->options.anchor_unix_ns > 0)
+		fleet->start_ns =
+			sim_schedule_anchor(fleet->options.anchor_unix_ns, fleet->options.period_ns,
+					    ch_unix_ns(), fleet->start_ns);
 	while (!fleet->error && fleet->command != SIM_COMMAND_STOP)
 		turn(fleet);
 	publish(fleet, ch_now_ns(), false);

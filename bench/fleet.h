@@ -8,6 +8,7 @@
  * Thread: made, started, told and asked by one thread; a thread of its own runs it.
  */
 #include "device.h"
+#include "schedule.h"
 #include "user/core/address.h"
 
 #include <stdbool.h>
@@ -25,6 +26,8 @@ struct sim_fleet_options {
 	struct ch_address targets[SIM_TARGETS];
 	uint32_t target_count;
 	struct ch_address source;     /**< v4: device i calls from this address + i; family 0 = no binding */
+	uint16_t source_port;	      /**< every device calls from it; 0 = the system's choice */
+	bool any_source_port;	      /**< every call binds to a random one */
 	uint32_t devices;	      /**< of this fleet */
 	uint32_t first, stride;	      /**< device k of it has identity first + k * stride */
 	double rate;		      /**< calls per second; 0 = all at once */
@@ -35,8 +38,13 @@ struct sim_fleet_options {
 	bool fixed;		      /**< sessions live in the fixed table (ch_probe: fixed_close) */
 	uint8_t record_layer;	      /**< enum ch_layer_policy */
 	bool reconnect;
-	uint64_t max_wait_ns;	      /**< for TCP to come up (RFC 9643: 5 s) */
-	uint64_t max_attempts;	      /**< before the next target is tried (RFC 9643: 3) */
+	uint8_t connection;	  /**< enum sim_connection */
+	uint64_t period_ns;	  /**< of periodic connections, > 0 */
+	uint64_t anchor_unix_ns;  /**< calls begin at a whole period from it; 0 = at once */
+	uint64_t idle_timeout_ns; /**< of periodic connections, without a message; 0 = never */
+	uint8_t start_with;	  /**< enum sim_start_with */
+	uint64_t max_wait_ns;	  /**< for TCP to come up */
+	uint64_t max_attempts;	  /**< before the next target is tried, > 0 */
 	uint64_t backoff_min_ns, backoff_max_ns;
 	uint64_t auth_timeout_ns;     /**< RFC 8071 S5: time for the collector to log in */
 	uint64_t keepalive_ns;	      /**< TCP keepalive, whole seconds; 0 = off */

@@ -13,7 +13,7 @@ uint64_t sim_report_failures(const struct sim_counters *counters)
 {
 	uint64_t failures = 0;
 
-	for (int end = SIM_END_CLOSED + 1; end < SIM_END_COUNT; end++) {
+	for (int end = SIM_END_IDLE + 1; end < SIM_END_COUNT; end++) {
 		if (end != SIM_END_STOPPED)
 			failures += counters->ends[end];
 	}

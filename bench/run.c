@@ -4,6 +4,8 @@
 #include "report.h"
 #include "verify.h"
 
+#include "user/core/option.h"
+
 #include "kernel/probe.h"
 #include "kernel/sock.h"
 
@@ -21,10 +23,12 @@
 #define TICK_NS 50000000
 
 struct run {
+	const char *connection, *anchor_time, *start_with, *source_port;
 	const char *pki, *source, *tls, *framing, *record_layer, *impostors, *verify, *own;
 	struct sim_texts targets, thresholds;
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
-	uint64_t auth_timeout_ns, max_wait_ns, max_attempts, backoff_min_ns, backoff_max_ns;
+	uint64_t period_ns, idle_timeout_ns, auth_timeout_ns, max_wait_ns, max_attempts,
+		backoff_min_ns, backoff_max_ns;
 	uint64_t impostor_wait_ns, keepalive_ns;
 	double rate, notify_rate;
 	bool json, quiet, no_reconnect;
@@ -51,6 +55,8 @@ static const struct sim_arg args[] = {
 	 "NETCONF base: mix, 1.0 or 1.1"},
 	{"source", SIM_ARG_TEXT, AT(source), "ADDR", "127.1.0.1", 0, 0,
 	 "address of the first device, the next has the next; none = the system's choice"},
+	{"source-port", SIM_ARG_TEXT, AT(source_port), "PORT", "any", 0, 0,
+	 "every device calls from this port; any = the system's choice, random = another per call"},
 	{"impostors", SIM_ARG_TEXT, AT(impostors), "KINDS", NULL, 0, 0,
 	 "KIND[:COUNT],... or all[:COUNT], spread over the ramp"},
 	{"impostor-wait", SIM_ARG_DURATION, AT(impostor_wait_ns), "TIME", "30s", SECOND,
@@ -59,6 +65,17 @@ static const struct sim_arg args[] = {
 	 "the collector's spool directory: compare the reasons it gave to the impostors"},
 	{"auth-timeout", SIM_ARG_DURATION, AT(auth_timeout_ns), "TIME", "30s", SECOND / 10,
 	 3600 * SECOND, "a device hangs up when the collector has not logged in by then"},
+	{"connection", SIM_ARG_TEXT, AT(connection), "TYPE", "persistent", 0, 0,
+	 "persistent or periodic"},
+	{"period", SIM_ARG_DURATION, AT(period_ns), "TIME", "60min", SECOND / 10,
+	 365 * 86400 * SECOND, "of periodic connections"},
+	{"anchor-time", SIM_ARG_TEXT, AT(anchor_time), "WHEN", NULL, 0, 0,
+	 "such as 2026-01-31T12:00:00Z: periods, and the first calls, begin at whole periods from "
+	 "it"},
+	{"idle-timeout", SIM_ARG_DURATION, AT(idle_timeout_ns), "TIME", "180s", 0, 86400 * SECOND,
+	 "a periodic connection without a message for so long is closed; 0 = never"},
+	{"start-with", SIM_ARG_TEXT, AT(start_with), "WHICH", "first-listed", 0, 0,
+	 "target after a session: first-listed, last-connected or random-selection"},
 	{"max-wait", SIM_ARG_DURATION, AT(max_wait_ns), "TIME", "5s", SECOND / 10, 600 * SECOND,
 	 "for the TCP connection"},
 	{"max-attempts", SIM_ARG_UINT, AT(max_attempts), "N", "3", 1, 255,
@@ -78,7 +95,8 @@ static const struct sim_arg args[] = {
 	 "METRIC OP VALUE, such as 'login_p99<2s'; exit 99 when it does not hold"},
 	{"i-own", SIM_ARG_TEXT, AT(own), "PREFIX", NULL, 0, 0,
 	 "allow targets inside PREFIX that are not on this machine's loopback"},
-	{"json", SIM_ARG_FLAG, AT(json), NULL, NULL, 0, 0, "the result as JSON, last line on stdout"},
+	{"json", SIM_ARG_FLAG, AT(json), NULL, NULL, 0, 0,
+	 "the result as JSON, last line on stdout"},
 	{"quiet", SIM_ARG_FLAG, AT(quiet), NULL, NULL, 0, 0, "no live line"},
 #undef AT
 };
@@ -100,7 +118,7 @@ static int usage(const char *what, const char *value)
 static int choose(const char *text, const char *const names[3], const uint8_t values[3],
 		  uint8_t *to)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3 && names[i]; i++) {
 		if (strcmp(text, names[i]) == 0) {
 			*to = values[i];
 			return 0;
@@ -150,6 +168,41 @@ static int read_source(const struct run *run, struct sim_fleet_options *options)
 	return 0;
 }
 
+static int read_source_port(const struct run *run, struct sim_fleet_options *options)
+{
+	uint64_t port = 0;
+
+	options->any_source_port = strcmp(run->source_port, "random") == 0;
+	if (!options->any_source_port && strcmp(run->source_port, "any") != 0 &&
+	    ch_parse_uint(run->source_port, 1, UINT16_MAX, &port) != 0)
+		return usage("--source-port is any, random or a port, not", run->source_port);
+	options->source_port = (uint16_t)port;
+	return 0;
+}
+
+/* Connection type and reconnect strategy, in the words of ietf-netconf-server. */
+static int read_schedule(const struct run *run, struct sim_fleet_options *options)
+{
+	static const char *const types[3] = {"persistent", "periodic", NULL};
+	static const uint8_t type_values[3] = {SIM_CONNECTION_PERSISTENT, SIM_CONNECTION_PERIODIC};
+	static const char *const starts[3] = {"first-listed", "last-connected", "random-selection"};
+	static const uint8_t start_values[3] = {SIM_START_FIRST_LISTED, SIM_START_LAST_CONNECTED,
+						SIM_START_RANDOM_SELECTION};
+
+	options->period_ns = run->period_ns;
+	options->idle_timeout_ns = run->idle_timeout_ns;
+	if (choose(run->connection, types, type_values, &options->connection) != 0)
+		return usage("--connection is persistent or periodic, not", run->connection);
+	if (choose(run->start_with, starts, start_values, &options->start_with) != 0)
+		return usage(
+			"--start-with is first-listed, last-connected or random-selection, not",
+			run->start_with);
+	if (run->anchor_time && sim_schedule_time(run->anchor_time, &options->anchor_unix_ns) != 0)
+		return usage("--anchor-time is such as 2026-01-31T12:00:00Z, not",
+			     run->anchor_time);
+	return 0;
+}
+
 static int read_choices(const struct run *run, struct sim_fleet_options *options)
 {
 	static const char *const tls[3] = {"mix", "1.2", "1.3"};
@@ -191,6 +244,10 @@ static int read_options(const struct run *run, struct sim_fleet_options *options
 	int code = read_targets(run, options);
 	if (!code)
 		code = read_source(run, options);
+	if (!code)
+		code = read_source_port(run, options);
+	if (!code)
+		code = read_schedule(run, options);
 	if (!code)
 		code = read_choices(run, options);
 	if (!code && run->impostors &&
@@ -304,7 +361,7 @@ static void print_summary(const struct run *run, const struct sim_snapshot *fina
 		(double)ch_hist_percentile(&final->login_us, 99) / 1000,
 		(unsigned long long)c->notifications, (unsigned long long)c->rpcs,
 		(unsigned long long)sim_report_failures(c), seconds);
-	for (int end = SIM_END_CLOSED + 1; end < SIM_END_COUNT; end++) {
+	for (int end = SIM_END_IDLE + 1; end < SIM_END_COUNT; end++) {
 		if (end != SIM_END_STOPPED && c->ends[end] > 0)
 			fprintf(stderr, "  %s: %llu\n", sim_end_name((enum sim_end)end),
 				(unsigned long long)c->ends[end]);

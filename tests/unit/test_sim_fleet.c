@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: kernel tls proto core */
-/* sources: tests/unit/sim_rig.c bench/device.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c bench/fleet.c bench/call.c */
+/* sources: tests/unit/sim_rig.c bench/device.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c bench/fleet.c bench/call.c bench/schedule.c */
 #include "sim_rig.h"
 #include "bench/fleet.h"
 #include "kernel/sock.h"
@@ -196,6 +196,73 @@ Test(sim_fleet, gives_every_device_its_own_source_address)
 	cr_assert_eq(seen, 0x1fe);
 	for (int i = 0; i < RIG_DEVICES; i++)
 		ch_sock_close(fds[i]);
+	ch_sock_close(listener);
+}
+
+/* row: S1c */
+Test(sim_fleet, calls_from_the_source_port_it_was_told)
+{
+	struct ch_address address, peer;
+	int listener = listen_on(&address), fds[RIG_DEVICES];
+	struct sim_fleet_options options = options_for(&address);
+
+	options.source_port = 4334;
+	cr_assert_eq(sim_fleet_start(&options, &fleet), 0);
+	for (int i = 0; i < RIG_DEVICES; i++) {
+		fds[i] = accept_one(listener, &peer);
+		cr_assert_eq(peer.port, 4334);
+		cr_assert_eq(peer.ip[1], 9);
+	}
+	for (int i = 0; i < RIG_DEVICES; i++)
+		ch_sock_close(fds[i]);
+	ch_sock_close(listener);
+}
+
+/* row: S1c */
+Test(sim_fleet, calls_from_random_source_ports)
+{
+	struct ch_address address, peer;
+	int listener = listen_on(&address), fds[RIG_DEVICES], privileged = 0, ephemeral = 0;
+	struct sim_fleet_options options = options_for(&address);
+
+	options.any_source_port = true;
+	cr_assert_eq(sim_fleet_start(&options, &fleet), 0);
+	for (int i = 0; i < RIG_DEVICES; i++) {
+		fds[i] = accept_one(listener, &peer);
+		privileged += peer.port < 1024;
+		ephemeral += peer.port >= 32768;
+	}
+	cr_assert_eq(privileged, 0);
+	cr_assert_lt(ephemeral, RIG_DEVICES);
+	for (int i = 0; i < RIG_DEVICES; i++)
+		ch_sock_close(fds[i]);
+	ch_sock_close(listener);
+}
+
+static bool all_tried(void)
+{
+	return now.counters.connects + now.counters.ends[SIM_END_CONNECT_TIMEOUT] == RIG_DEVICES;
+}
+
+/* row: S2 */
+Test(sim_fleet, tells_a_silent_drop_from_a_refusal)
+{
+	const struct ch_sock_liveness liveness = {0};
+	const struct ch_address any = {.ip = {127, 0, 0, 1}, .family = 4};
+	struct ch_address address;
+	int listener;
+
+	/* a queue for one connection: SYNs beyond it are dropped */
+	cr_assert_eq(ch_sock_listen(&any, &liveness, 0, &listener), 0);
+	cr_assert_eq(ch_sock_local(listener, &address), 0);
+	struct sim_fleet_options options = options_for(&address);
+	options.max_wait_ns = 300000000;
+	options.auth_timeout_ns = 60000000000;
+	cr_assert_eq(sim_fleet_start(&options, &fleet), 0);
+	wait_for(all_tried);
+	cr_assert_geq(now.counters.connects, 1);
+	cr_assert_geq(now.counters.ends[SIM_END_CONNECT_TIMEOUT], RIG_DEVICES - 2);
+	cr_assert_eq(now.counters.ends[SIM_END_REFUSED], 0);
 	ch_sock_close(listener);
 }
 
