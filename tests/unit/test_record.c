@@ -362,10 +362,7 @@ static uint8_t alert_for_header_byte(const struct suite *suite, size_t at, const
 	size_t body = (size_t)wire[3] << 8 | wire[4];
 
 	if (at == 0)
-		return wire[0] == 23 || (suite->version == CH_TLS_1_2 && wire[0] >= 21 &&
-					 wire[0] <= 24)
-			       ? 20
-			       : 10;
+		return wire[0] == 23 || suite->version == CH_TLS_1_2 ? 20 : 10;
 	if (at < 3)
 		return 10;
 	return at < 5 && body > 16384 + suite->overhead - 5 ? 22 : 20;
@@ -424,10 +421,6 @@ Test(record, judges_the_header_before_it_waits_for_the_body)
 	for (size_t s = 0; s < SUITES; s++) {
 		uint8_t most = (uint8_t)(suites[s].overhead - 5);
 
-		/* type */
-		check_header(&suites[s], (uint8_t[]){20, 3, 3, 0, 1}, 10);
-		check_header(&suites[s], (uint8_t[]){19, 3, 3, 0, 40}, 10);
-		check_header(&suites[s], (uint8_t[]){25, 3, 3, 0, 40}, 10);
 		/* version */
 		check_header(&suites[s], (uint8_t[]){23, 3, 1, 0, 40}, 10);
 		check_header(&suites[s], (uint8_t[]){23, 3, 4, 0, 40}, 10);
@@ -438,7 +431,11 @@ Test(record, judges_the_header_before_it_waits_for_the_body)
 		check_header(&suites[s], (uint8_t[]){23, 3, 3, 0, (uint8_t)(most - 1)}, 20);
 		check_header(&suites[s], (uint8_t[]){23, 3, 3, 0, 0}, 20);
 	}
+	/* the type of TLS 1.2 is judged when it is authentic */
 	for (size_t s = 3; s < SUITES; s++) {
+		check_header(&suites[s], (uint8_t[]){20, 3, 3, 0, 1}, 10);
+		check_header(&suites[s], (uint8_t[]){19, 3, 3, 0, 40}, 10);
+		check_header(&suites[s], (uint8_t[]){25, 3, 3, 0, 40}, 10);
 		check_header(&suites[s], (uint8_t[]){21, 3, 3, 0, 19}, 10);
 		check_header(&suites[s], (uint8_t[]){22, 3, 3, 0, 40}, 10);
 		check_header(&suites[s], (uint8_t[]){24, 3, 3, 0, 40}, 10);
@@ -465,25 +462,45 @@ Test(record, strips_tls13_padding)
 	pair_deinit(&pair);
 }
 
-static void check_inner(const void *inner, size_t len)
+Test(record, tls13_plaintext_that_is_all_padding_is_a_bad_record)
 {
-	struct pair pair;
+	static const size_t sizes[] = {0, 1, 500, 16384};
 
-	pair_init(&pair, &suites[3]);
-	seal(&pair, 0, inner, len);
-	expect_error(&pair, CH_REASON_BAD_RECORD, 10);
+	for (size_t i = 0; i < 4; i++) {
+		static const uint8_t zeros[16384];
+		struct pair pair;
+
+		pair_init(&pair, &suites[3]);
+		seal(&pair, 0, zeros, sizes[i]);
+		expect_error(&pair, CH_REASON_BAD_RECORD, 10);
+		pair_deinit(&pair);
+	}
+}
+
+static void check_type(const struct suite *suite, uint8_t type, size_t len, bool allowed)
+{
+	struct ch_record_event event;
+	struct pair pair;
+	size_t at = 0;
+
+	pair_init(&pair, suite);
+	seal(&pair, type, "x", len);
+	if (allowed)
+		cr_assert_eq(open_next(&pair, &event, &at), CH_RECORD_EVENT);
+	else
+		expect_error(&pair, CH_REASON_UNEXPECTED_RECORD, 10);
 	pair_deinit(&pair);
 }
 
-Test(record, rejects_tls13_inner_plaintext_without_a_legal_type)
+/* Empty ones too: the caller refuses what RFC 8446 section 5.4 does, on both record layers. */
+Test(record, an_authentic_record_of_an_illegal_type_is_unexpected)
 {
-	check_inner("", 0);
-	check_inner((uint8_t[500]){0}, 500);
-	check_inner("x\x14", 2); /* ChangeCipherSpec */
-	check_inner("x\x19", 2);
-	check_inner("x\xff", 2);
-	check_inner("\x16", 1); /* empty handshake and alert: RFC 8446 section 5.4 */
-	check_inner("\x15", 1);
+	for (size_t s = 0; s < SUITES; s++) {
+		for (unsigned type = 1; type < 256; type++) {
+			check_type(&suites[s], (uint8_t)type, 1, type >= 21 && type <= 24);
+			check_type(&suites[s], (uint8_t)type, 0, type >= 21 && type <= 24);
+		}
+	}
 }
 
 Test(record, reports_every_type)

@@ -56,6 +56,12 @@ Test(tlsmsg, an_alert_has_two_bytes)
 	for (len = 0; len <= 4; len++)
 		cr_assert_eq(ch_alert_parse(data, len, true, &code) == CH_ALERT_MALFORMED, len != 2,
 			     "%zu", len);
+	cr_assert_eq(ch_alert_parse(data, 1, true, &code), CH_ALERT_MALFORMED);
+	cr_assert_eq(code, CH_ALERT_DECODE_ERROR);
+	cr_assert_eq(ch_alert_parse(data, 0, false, &code), CH_ALERT_MALFORMED);
+	cr_assert_eq(code, CH_ALERT_DECODE_ERROR);
+	cr_assert_eq(ch_alert_parse(data, 0, true, &code), CH_ALERT_MALFORMED);
+	cr_assert_eq(code, CH_ALERT_UNEXPECTED_MESSAGE);
 }
 
 Test(tlsmsg, names_alerts)

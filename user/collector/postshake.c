@@ -149,7 +149,7 @@ void ch_postshake_alert(struct ch_worker *w, struct ch_conn *conn, const uint8_t
 		ch_conn_end(w, conn, CH_EV_PEER_CLOSE, reason, ch_alert_name(code));
 		break;
 	case CH_ALERT_MALFORMED:
-		conn->alert = CH_ALERT_DECODE_ERROR;
+		conn->alert = code;
 		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD, "malformed alert");
 		break;
 	}

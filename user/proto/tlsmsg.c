@@ -27,7 +27,8 @@ bool ch_alert_refuses_certificate(uint8_t code)
 
 enum ch_alert_kind ch_alert_parse(const uint8_t *data, size_t len, bool tls13, uint8_t *code)
 {
-	*code = CH_ALERT_DECODE_ERROR;
+	/* RFC 8446 section 5.4 has an alert of its own for empty ones */
+	*code = tls13 && len == 0 ? CH_ALERT_UNEXPECTED_MESSAGE : CH_ALERT_DECODE_ERROR;
 	if (len != ALERT_BYTES)
 		return CH_ALERT_MALFORMED;
 	/* RFC 8446 section 6: in TLS 1.3 the level means nothing */

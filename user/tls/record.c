@@ -88,8 +88,6 @@ static uint8_t check_header(const struct ch_record *record, const uint8_t *heade
 		/* RFC 8446 section 5.4: content, type and padding are 2^14 + 1 bytes at most. */
 		least += 1;
 		most += 1;
-	} else if (header[0] <= CH_RECORD_CCS || header[0] > CH_RECORD_HEARTBEAT) {
-		return ALERT_UNEXPECTED_MESSAGE;
 	} else if (has_explicit_nonce(record)) {
 		least += EXPLICIT_NONCE;
 		most += EXPLICIT_NONCE;
@@ -137,10 +135,7 @@ static uint8_t strip_padding(struct ch_record_event *event)
 	if (event->len == 0)
 		return ALERT_UNEXPECTED_MESSAGE;
 	event->type = event->data[--event->len];
-	if (event->type <= CH_RECORD_CCS || event->type > CH_RECORD_HEARTBEAT)
-		return ALERT_UNEXPECTED_MESSAGE;
-	/* RFC 8446 section 5.4: empty ones are legal for application data only. */
-	return event->len == 0 && event->type != CH_RECORD_DATA ? ALERT_UNEXPECTED_MESSAGE : 0;
+	return 0;
 }
 
 /* Decrypts the whole record at @at in place. @return the alert, 0 = fine */
@@ -182,6 +177,9 @@ static enum ch_record_result open_whole(struct ch_record *record, uint8_t *at, s
 
 	if (alert != 0)
 		return fail(record, CH_REASON_BAD_RECORD, alert);
+	/* The type is judged where it is authentic, so that both record layers say the same. */
+	if (event->type <= CH_RECORD_CCS || event->type > CH_RECORD_HEARTBEAT)
+		return fail(record, CH_REASON_UNEXPECTED_RECORD, ALERT_UNEXPECTED_MESSAGE);
 	return CH_RECORD_EVENT;
 }
 
