@@ -138,3 +138,47 @@ Test(registry, copies_are_consistent_under_two_writers)
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 }
+
+Test(registry, growth_moves_no_cell_and_keeps_what_is_known)
+{
+	struct ch_device_record up = record_of(CH_DEVICE_CONNECTED, 7);
+
+	ch_registry_claim(registry, 3, 100, &up);
+	cr_assert_eq(ch_registry_grow(registry, 300000), 0);
+	cr_assert_eq(ch_registry_owner(registry, 3), 100);
+	cr_assert_eq(read_of(3).session_id, 7);
+	cr_assert_eq(ch_registry_grow(registry, 2), 0);
+	cr_assert_eq(read_of(299999).state, CH_DEVICE_NEVER);
+}
+
+Test(registry, each_index_has_a_cell_of_its_own_over_segment_ends)
+{
+	cr_assert_eq(ch_registry_grow(registry, 8000), 0);
+	for (uint32_t i = 0; i < 8000; i++)
+		ch_registry_count(registry, i, CH_DEVICE_SENT, i + 1);
+	for (uint32_t i = 0; i < 8000; i++)
+		cr_assert_eq(ch_registry_counter(registry, i, CH_DEVICE_SENT), i + 1);
+}
+
+Test(registry, more_devices_than_the_directory_covers_are_refused)
+{
+	cr_assert_eq(ch_registry_grow(registry, CH_REGISTRY_MAX), CH_E_LIMIT);
+}
+
+Test(registry, holders_are_counted_and_a_reset_cell_is_as_new)
+{
+	struct ch_device_record up = record_of(CH_DEVICE_CONNECTED, 7);
+
+	ch_registry_hold(registry, 1);
+	ch_registry_hold(registry, 1);
+	ch_registry_leave(registry, 1);
+	cr_assert(ch_registry_held(registry, 1));
+	ch_registry_leave(registry, 1);
+	cr_assert(!ch_registry_held(registry, 1));
+	ch_registry_claim(registry, 1, 100, &up);
+	ch_registry_count(registry, 1, CH_DEVICE_SESSIONS, 5);
+	ch_registry_reset(registry, 1);
+	cr_assert_eq(ch_registry_owner(registry, 1), CH_OWNER_NONE);
+	cr_assert_eq(read_of(1).state, CH_DEVICE_NEVER);
+	cr_assert_eq(ch_registry_counter(registry, 1, CH_DEVICE_SESSIONS), 0);
+}

@@ -6,6 +6,10 @@
  * proven session wins at once: a power cut leaves every old session half-open, so no login may wait
  * for a probe of the old one.
  *
+ * The cells lie in segments of doubling size behind a small directory, so that the registry grows
+ * without moving a cell that somebody looks at. An index reaches other threads only after the
+ * growth that made its cell.
+ *
  * Threads: any. Writers of one cell exclude each other for a few stores; readers never block them.
  */
 #include <callhome/callhome.h>
@@ -36,6 +40,21 @@ struct ch_registry;
 
 CH_NODISCARD int ch_registry_new(uint32_t devices, struct ch_registry **registry);
 void ch_registry_free(struct ch_registry *registry);
+
+#define CH_REGISTRY_MAX (1u << 25)
+/**
+ * Makes cells for indexes below @devices; never fewer than there are. One thread at a time, others
+ * go on. @return 0, -ENOMEM or CH_E_LIMIT
+ */
+CH_NODISCARD int ch_registry_grow(struct ch_registry *registry, uint32_t devices);
+
+/** Connections that refer to a device, from the proof of its identity to the freed slot. */
+void ch_registry_hold(struct ch_registry *registry, uint32_t device);
+void ch_registry_leave(struct ch_registry *registry, uint32_t device);
+bool ch_registry_held(const struct ch_registry *registry, uint32_t device);
+
+/** Makes the cell of a device that is gone as new, for another device. Nobody may hold it. */
+void ch_registry_reset(struct ch_registry *registry, uint32_t device);
 
 /** A session that is not up yet proved to be this device. Nothing changes while another session is up. */
 void ch_registry_connecting(struct ch_registry *registry, uint32_t device,
