@@ -106,6 +106,10 @@ struct ch_collector_view {
 	uint64_t spool_errors;
 	uint64_t login_p50_us, login_p99_us; /**< over all logins since start */
 	uint64_t quarantined;		     /**< unknown devices remembered */
+	uint64_t generation;		     /**< of what devices are judged by; 1 = of the start */
+	uint64_t loaded_unix_ns;	     /**< when it was loaded */
+	uint64_t reload_failed_unix_ns;	     /**< 0 = the last reload did not fail */
+	char reload_error[512];		     /**< why it did */
 	const char *record_layer; /**< what new sessions get, in words */
 };
 void ch_collector_view(const struct ch_collector *collector, struct ch_collector_view *view);
@@ -148,6 +152,39 @@ CH_NODISCARD int ch_collector_rpc(struct ch_collector *collector, const char *de
 
 /** Ends the session of a device (it may call again). @return 0, CH_E_UNKNOWN, CH_E_NOT_CONNECTED, CH_E_FULL. Any thread. */
 CH_NODISCARD int ch_collector_kill(struct ch_collector *collector, const char *device);
+
+/** What a reload reads. */
+enum ch_reload_kind {
+	CH_RELOAD_DEVICES, /**< the inventory only */
+	CH_RELOAD_ALL,	   /**< also the configuration: trust, credentials, profiles */
+};
+
+struct ch_reload_result {
+	int error;	     /**< 0; CH_E_CONFIG or -ENOMEM: everything is as it was; CH_E_STATE */
+	uint64_t generation; /**< that now runs; 0 = failed */
+	uint32_t devices;    /**< in the inventory */
+	uint32_t added, removed, changed; /**< devices, against the generation before */
+	const char *text; /**< what is wrong, or lines of warnings (keys that need a restart); "" */
+};
+
+/** The end of a reload. On the library's thread: copy and return. */
+typedef void (*ch_reload_fn)(void *ctx, const struct ch_reload_result *result);
+
+/**
+ * Reads the files anew, checks them, and lets every thread judge by them: new logins and, one by
+ * one, the sessions that are up. None is dropped but those whose device was removed or whose trust
+ * was withdrawn. With any mistake everything stays as it is.
+ * @return 0: @fn (may be NULL) will be called once; CH_E_STATE (not started, or stopping); -ENOMEM
+ */
+CH_NODISCARD int ch_collector_reload_start(struct ch_collector *collector, enum ch_reload_kind kind,
+					   ch_reload_fn fn, void *ctx);
+
+/**
+ * As ch_collector_reload_start, and waits for the end. @text (may be NULL) receives the malloc'ed
+ * text of the result, or NULL. Not from a callback. @return the error of the result, or as above
+ */
+CH_NODISCARD int ch_collector_reload(struct ch_collector *collector, enum ch_reload_kind kind,
+				     char **text);
 
 /** Path of the control socket in the configuration. Lives as long as @collector. */
 const char *ch_collector_control_socket(const struct ch_collector *collector);

@@ -9,6 +9,8 @@
 #define CH_EVENTS(X)                                                                               \
 	X(STARTED, "collector-started")                                                            \
 	X(STOPPED, "collector-stopped")                                                            \
+	X(RELOADED, "reloaded")                                                                    \
+	X(RELOAD_FAILED, "reload-failed")                                                          \
 	X(CONNECTED, "device-connected")                                                           \
 	X(DISCONNECTED, "device-disconnected")                                                     \
 	X(UNKNOWN_DEVICE, "unknown-device")                                                        \

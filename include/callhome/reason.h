@@ -102,6 +102,10 @@
 	/* ours */                                                                                 \
 	X(SUPERSEDED, "superseded", NETWORK, DISCONNECTED,                                         \
 	  "a newer session of the same device took over")                                          \
+	X(DEVICE_REMOVED, "device-removed", LOCAL, DISCONNECTED,                                   \
+	  "the device was removed from the inventory")                                             \
+	X(TRUST_CHANGED, "trust-changed", LOCAL, DISCONNECTED,                                     \
+	  "a reload withdrew the anchor or the identity by which the device had logged in")        \
 	X(KILLED, "killed", LOCAL, DISCONNECTED, "an operator ended the session")                  \
 	X(SHUTDOWN, "shutdown", LOCAL, DISCONNECTED, "the collector is stopping")                  \
 	X(INTERNAL, "internal-error", LOCAL, DISCONNECTED,                                         \

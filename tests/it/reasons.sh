@@ -128,6 +128,16 @@ sim_start --devices 0 --impostors mute --impostor-wait 1h
 claim probe-timeout
 end_site
 
+site reloaded 2
+start_daemon || exit 1
+sim_start --devices 2 --notify-rate 0
+until_true $((20 * slow)) eval '[ "$(events "\"event\":\"device-connected\"")" = 2 ]'
+sed -i -e '/,acme-000000,/d' -e 's/^acme,ACM-00000001,/acme,ACM-FFFF0001,/' "$site/devices.csv"
+kill -HUP "$daemon"
+claim device-removed
+claim trust-changed
+end_site
+
 seen[unreachable]=1
 "$BIN/own-network" "$0" unreachable
 [ $? != 77 ] || skip unreachable "no network namespace to be had here"

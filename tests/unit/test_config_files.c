@@ -128,6 +128,7 @@ static int load(const char *yaml, struct ch_config **config, char error[2048])
 Test(config_files, loads_what_is_there)
 {
 	struct ch_config *config;
+	struct ch_devices_input from = {0};
 	struct ch_devices *devices;
 	struct ch_buf error = {0};
 	char text[2048];
@@ -135,7 +136,8 @@ Test(config_files, loads_what_is_there)
 	cr_assert_eq(load(yaml_of("acme.pem", "client.pem", "client.key", "d.csv"), &config, text),
 		     0, "%s", text);
 	cr_expect_eq(config->warnings.len, 0);
-	cr_assert_eq(ch_devices_load(config, NULL, &devices, &error), 0);
+	from.config = config;
+	cr_assert_eq(ch_devices_load(&from, &devices, &error), 0);
 	cr_expect_eq(ch_devices_by_name(devices, "r1"), 0);
 	ch_devices_free(devices);
 	ch_config_free(config);

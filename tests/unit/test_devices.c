@@ -502,6 +502,11 @@ Test(devices, needs_a_trust_anchor_or_a_pin)
 	ch_devices_free(devices);
 }
 
+static int load(const struct ch_config *with, struct ch_devices **devices, struct ch_buf *error)
+{
+	return ch_devices_load(&(struct ch_devices_input){.config = with}, devices, error);
+}
+
 Test(devices, a_missing_file_names_the_option)
 {
 	struct ch_config gone = config;
@@ -509,7 +514,7 @@ Test(devices, a_missing_file_names_the_option)
 	struct ch_buf error = {0};
 
 	gone.devices_file = "/nonexistent/d.csv";
-	cr_expect_eq(ch_devices_load(&gone, NULL, &devices, &error), CH_E_CONFIG);
+	cr_expect_eq(load(&gone, &devices, &error), CH_E_CONFIG);
 	cr_expect_eq(ch_buf_append(&error, "", 1), 0);
 	cr_expect_str_eq((char *)error.data,
 			 "/nonexistent/d.csv: cannot be read: No such file or directory; mend "
@@ -534,7 +539,7 @@ Test(devices, loads_two_hundred_thousand_lines_from_a_file)
 			i % 2 ? "acme" : "borg", i, i);
 	fclose(file);
 	big.devices_file = path;
-	cr_assert_eq(ch_devices_load(&big, NULL, &devices, &error), 0);
+	cr_assert_eq(load(&big, &devices, &error), 0);
 	unlink(path);
 	cr_assert_eq(ch_devices_count(devices), MANY);
 	/* docs/config.md: the line (52 here), 48 bytes, and 42 bytes of look-up tables. */

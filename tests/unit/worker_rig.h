@@ -50,6 +50,8 @@ static inline void setup(void)
 {
 	struct fx_text cert;
 	struct fx_text key;
+	const struct ch_devices_input from = {.config = &config};
+	struct ch_devices *devices;
 	struct ch_buf error = {0};
 
 	fx_world_init(&world);
@@ -85,8 +87,8 @@ static inline void setup(void)
 		.sessions = {.limit = 3},
 		.handshakes = {.limit = 2},
 	};
-	cr_assert_eq(ch_devices_load(&config, NULL, (struct ch_devices **)&shared.devices, &error),
-		     0);
+	cr_assert_eq(ch_devices_load(&from, &devices, &error), 0);
+	cr_assert_eq(ch_policy_new(&config, devices, 1, &shared.policy), 0);
 	cr_assert_eq(ch_registry_new(1, &shared.registry), 0);
 	cr_assert_eq(ch_quarantine_new(8, &shared.quarantine), 0);
 	memset(&worker, 0, sizeof(worker));
@@ -202,7 +204,7 @@ static inline void teardown(void)
 		device_deinit(&pool[i]);
 	worker.ring = &ring.base;
 	ch_worker_deinit(&worker);
-	ch_devices_free((struct ch_devices *)shared.devices);
+	ch_policy_drop(shared.policy);
 	ch_registry_free(shared.registry);
 	ch_quarantine_free(shared.quarantine);
 	for (size_t i = 0; i < 2; i++)

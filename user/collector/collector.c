@@ -3,6 +3,7 @@
 #include "kernel/probe.h"
 #include "kernel/sock.h"
 #include "publish.h"
+#include "reload.h"
 #include "user/core/hash.h"
 
 #include <errno.h>
@@ -48,6 +49,19 @@ static int seed_hash(void)
 	return 0;
 }
 
+static int load_policy(struct ch_collector *c, struct ch_buf *text)
+{
+	struct ch_devices *devices;
+	int err = ch_devices_load(&(struct ch_devices_input){.config = c->config}, &devices, text);
+
+	if (err != 0)
+		return err;
+	err = ch_policy_new(c->config, devices, 1, &c->shared.policy);
+	if (err != 0)
+		ch_devices_free(devices);
+	return err;
+}
+
 int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 		     struct ch_collector **collector, char **error)
 {
@@ -68,9 +82,10 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	if (err == 0)
 		err = ch_config_load(config_file, &c->config, &text);
 	if (err == 0)
-		err = ch_devices_load(c->config, NULL, &c->devices, &text);
+		err = load_policy(c, &text);
 	if (err == 0)
-		err = ch_registry_new(ch_devices_count(c->devices), &c->shared.registry);
+		err = ch_registry_new(ch_devices_count(c->shared.policy->devices),
+				      &c->shared.registry);
 	if (err == 0)
 		err = ch_quarantine_new(c->config->quarantine_max, &c->shared.quarantine);
 	if (err != 0) {
@@ -80,7 +95,6 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	}
 	ch_buf_deinit(&text);
 	c->shared.config = c->config;
-	c->shared.devices = c->devices;
 	c->shared.log = (struct ch_log){c->config->log_level, write_log, c};
 	ch_config_log_warnings(c->config, &c->shared.log);
 	*collector = c;
@@ -303,6 +317,8 @@ int ch_collector_start(struct ch_collector *c, char **error)
 		ch_ktls_probe(&c->shared.ktls);
 		err = start_workers(c, &text);
 	}
+	if (err == 0)
+		err = ch_reload_new(c, &c->shared.reload);
 	if (err != 0) {
 		if (text.len == 0 && ch_buf_printf(&text, "cannot start: %s\n", ch_error_text(err)))
 			err = -ENOMEM;
@@ -338,6 +354,7 @@ void ch_collector_stop(struct ch_collector *c)
 {
 	if (c->shared.workers == NULL || !c->shared.workers[0].running)
 		return;
+	ch_reload_stop(c->shared.reload);
 	join_workers(c);
 	flush_batches(c);
 }
@@ -356,10 +373,11 @@ void ch_collector_free(struct ch_collector *c)
 	for (uint32_t i = 0; c->shared.workers != NULL && i < c->shared.worker_count; i++)
 		ch_worker_deinit(&c->shared.workers[i]);
 	free(c->shared.workers);
+	ch_reload_free(c->shared.reload);
 	ch_spool_close(c->shared.spool);
 	ch_quarantine_free(c->shared.quarantine);
 	ch_registry_free(c->shared.registry);
-	ch_devices_free(c->devices);
+	ch_policy_drop(c->shared.policy);
 	ch_config_free(c->config);
 	pthread_cond_destroy(&c->cond);
 	pthread_mutex_destroy(&c->lock);
@@ -370,11 +388,14 @@ void ch_collector_free(struct ch_collector *c)
 static int find_owner(struct ch_collector *c, const char *name, struct ch_mail *mail,
 		      struct ch_worker **worker)
 {
-	int err = ch_collector_find(c, name, &mail->device);
-
-	if (err != 0)
-		return err;
-	mail->owner = ch_registry_owner(c->shared.registry, mail->device);
+	/* Both under the lock: without it the index could be another device's by now. */
+	pthread_mutex_lock(&c->lock);
+	mail->device = ch_devices_by_name(c->shared.policy->devices, name);
+	if (mail->device != CH_DEVICE_NONE)
+		mail->owner = ch_registry_owner(c->shared.registry, mail->device);
+	pthread_mutex_unlock(&c->lock);
+	if (mail->device == CH_DEVICE_NONE)
+		return CH_E_UNKNOWN;
 	if (mail->owner == CH_OWNER_NONE)
 		return CH_E_NOT_CONNECTED;
 	*worker = &c->shared.workers[ch_user_data_op(mail->owner) - 1];

@@ -6,13 +6,12 @@
 #include "worker.h"
 
 struct ch_collector {
-	struct ch_config *config;
-	struct ch_devices *devices;
+	struct ch_config *config; /**< of the start */
 	struct ch_shared shared;
 	ch_log_fn log;
 	void *log_ctx;
 	uint64_t started_unix_ns;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /**< also of shared.policy, for all but the thread that reloads */
 	pthread_cond_t cond;
 	uint32_t begun; /**< workers that began or failed; under @lock */
 	int begin_error;

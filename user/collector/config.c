@@ -172,9 +172,16 @@ void ch_config_log_warnings(const struct ch_config *config, const struct ch_log 
 	}
 }
 
+struct ch_config *ch_config_hold(struct ch_config *config)
+{
+	atomic_fetch_add_explicit(&config->holders, 1, memory_order_relaxed);
+	return config;
+}
+
 void ch_config_free(struct ch_config *config)
 {
-	if (config == NULL)
+	if (config == NULL ||
+	    atomic_fetch_sub_explicit(&config->holders, 1, memory_order_acq_rel) > 0)
 		return;
 	for (size_t i = 0; i < config->listener_count; i++)
 		free(config->listeners[i].name);

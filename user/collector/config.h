@@ -11,6 +11,7 @@
 #include "user/core/log.h"
 #include "user/tls/trust.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,7 @@ struct ch_config_profile {
 enum ch_unknown_policy { CH_UNKNOWN_REJECT, CH_UNKNOWN_QUARANTINE };
 
 struct ch_config {
+	_Atomic uint32_t holders; /**< beside the one who loaded it */
 	char *file;	 /**< as given */
 	char *directory; /**< of the file */
 
@@ -104,6 +106,9 @@ struct ch_config {
  * @return 0, CH_E_CONFIG with @error appended, or -ENOMEM
  */
 CH_NODISCARD int ch_config_load(const char *file, struct ch_config **config, struct ch_buf *error);
+/** One more ch_config_free until it goes. @return @config */
+struct ch_config *ch_config_hold(struct ch_config *config);
+/** NULL is fine. */
 void ch_config_free(struct ch_config *config);
 
 /** Writes each of the warnings as a log line. */

@@ -25,26 +25,27 @@ const struct ch_section ch_sections[CH_SECTION_COUNT] = {
 			"latter only where the machine has IPv6.",
 	},
 	[CH_SECTION_TRUST] = {
-		.key = "trust", .path = "trust", .example = "manufacturers: [...]",
+		.key = "trust", .path = "trust", .live = true, .example = "manufacturers: [...]",
 		.help = "Who may vouch for a device. May be left out when every device is pinned in "
 			"the inventory.",
 	},
 	[CH_SECTION_MANUFACTURERS] = {
 		.key = "manufacturers", .path = "trust.manufacturers", .parent = CH_SECTION_TRUST,
-		.required = true, .most = 1024,
+		.required = true, .live = true, .most = 1024,
 		LIST(ch_config_manufacturer, manufacturers, manufacturer_count),
 		.example = "- {name: acme, ca: acme-ca.pem, identifier: serialNumber}",
 		.help = "Each has trust anchors of its own. The CA store of the system is never used.",
 	},
 	[CH_SECTION_CREDENTIALS] = {
-		.key = "credentials", .path = "credentials", .required = true, .most = 4096,
+		.key = "credentials", .path = "credentials", .required = true, .live = true,
+		.most = 4096,
 		LIST(ch_config_credential, credentials, credential_count),
 		.example = "- {name: default, tls-cert: client.pem, tls-key: client.key}",
 		.help = "What the collector shows to a device, and only to a device that the "
 			"inventory binds to it.",
 	},
 	[CH_SECTION_PROFILES] = {
-		.key = "profiles", .path = "profiles", .most = 1024,
+		.key = "profiles", .path = "profiles", .live = true, .most = 1024,
 		LIST(ch_config_profile, profiles, profile_count),
 		.example = "- {name: default, on-connect: [get-config, subscribe]}",
 		.help = "What happens on a session that came up. Without this key: one profile "
@@ -52,7 +53,7 @@ const struct ch_section ch_sections[CH_SECTION_COUNT] = {
 			"name none.",
 	},
 	[CH_SECTION_DEVICES] = {
-		.key = "devices", .path = "devices", .required = true,
+		.key = "devices", .path = "devices", .required = true, .live = true,
 		.example = "file: devices.csv", .help = "The inventory.",
 	},
 	[CH_SECTION_CONTROL] = {

@@ -33,6 +33,7 @@ struct ch_section {
 	enum ch_section_id parent; /**< the root is its own */
 	bool list;		   /**< a list of mappings; its options are of an item */
 	bool required;
+	bool live;		   /**< a reload applies its options; others need a restart */
 	uint32_t most;		   /**< items of a list; at least one if the key is there */
 	size_t items_offset;	   /**< list: pointer to the array in struct ch_config */
 	size_t count_offset;	   /**< list: size_t in struct ch_config */

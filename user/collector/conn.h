@@ -7,6 +7,7 @@
  */
 #include "fsm.h"
 #include "kernel/ring.h"
+#include "policy.h"
 #include "user/core/log.h"
 #include "user/core/timer.h"
 #include "user/proto/client.h"
@@ -19,6 +20,8 @@ struct ch_worker;
 /** What only a connection that logs in needs; freed when the record layer is armed. */
 struct ch_login {
 	struct ch_handshake *handshake;
+	struct ch_judge *judge;	    /**< under which it began */
+	uint64_t generation;	    /**< of the policy then */
 	uint8_t header[CH_TLS_HEADER];
 	bool heard;		    /**< the device sent at least one byte */
 	struct ch_buf record;	    /**< header and body of the record being read */
@@ -76,8 +79,9 @@ struct ch_conn {
 	struct ch_file file;
 	struct ch_address peer;
 	enum ch_reason reason;
-	const char *cipher;	/**< static string */
-	struct ch_proof *proof; /**< NULL before the record layer is armed */
+	const char *cipher; /**< static string */
+	struct ch_proof *proof;	 /**< NULL until possession is proven */
+	struct ch_proven proven; /**< with it */
 	uint64_t accepted_ns;
 	uint64_t cost_ns;		     /**< our time for its handshake steps */
 	uint64_t login_us;		     /**< accept to hello done; 0 before */
@@ -155,7 +159,7 @@ void ch_login_received(struct ch_worker *worker, struct ch_conn *conn, uint8_t o
 bool ch_login_heard(const struct ch_conn *conn);
 /** After a failed handshake: reads and forgets until the device closes. */
 void ch_login_discard(struct ch_worker *worker, struct ch_conn *conn);
-void ch_login_free(struct ch_login *login);
+void ch_login_free(struct ch_worker *worker, struct ch_login *login);
 
 /* session.c */
 /** Keys in, descriptor into the fixed table, multishot receive. @return 0 or an error. */

@@ -72,9 +72,12 @@ struct ch_devices_input {
 CH_NODISCARD int ch_devices_build(const struct ch_devices_input *input, struct ch_devices **devices,
 				  struct ch_buf *error);
 
-/** As ch_devices_build with what the file and the database (if any) of @config hold now. */
-CH_NODISCARD int ch_devices_load(const struct ch_config *config, const struct ch_devices *previous,
-				 struct ch_devices **devices, struct ch_buf *error);
+/**
+ * As ch_devices_build with what the file and the database (if any) of @from->config hold now; its
+ * texts are not looked at.
+ */
+CH_NODISCARD int ch_devices_load(const struct ch_devices_input *from, struct ch_devices **devices,
+				 struct ch_buf *error);
 void ch_devices_free(struct ch_devices *devices);
 
 /** One more than the highest index: holes that removed devices left are counted. */

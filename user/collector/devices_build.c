@@ -352,15 +352,16 @@ int ch_devices_parse(const struct ch_config *config, struct ch_buf *text,
 	return ch_devices_build(&input, devices, error);
 }
 
-int ch_devices_load(const struct ch_config *config, const struct ch_devices *previous,
-		    struct ch_devices **devices, struct ch_buf *error)
+int ch_devices_load(const struct ch_devices_input *from, struct ch_devices **devices,
+		    struct ch_buf *error)
 {
+	const struct ch_config *config = from->config;
 	struct ch_diag diag = {.file = config->devices_file, .out = error};
 	struct ch_buf text = {0};
-	const struct ch_devices_input input = {
-		.config = config, .previous = previous, .file = &text};
+	struct ch_devices_input input = *from;
 	int err = ch_file_read(config->devices_file, FILE_MAX, &text);
 
+	input.file = &text;
 	if (err == 0)
 		return ch_devices_build(&input, devices, error);
 	ch_buf_deinit(&text);

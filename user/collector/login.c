@@ -2,6 +2,7 @@
 #include "conn.h"
 #include "kernel/sock.h"
 #include "publish.h"
+#include "reload.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -11,11 +12,13 @@
 #define RECORD_BODY_MAX (16384 + 256)
 #define DISCARD_BYTES 4096
 
-void ch_login_free(struct ch_login *login)
+void ch_login_free(struct ch_worker *w, struct ch_login *login)
 {
 	if (login == NULL)
 		return;
 	ch_handshake_free(login->handshake);
+	if (--login->judge->logins == 0 && login->judge->retired)
+		ch_reload_retire(w->shared->reload, login->judge);
 	ch_buf_deinit(&login->record);
 	free(login);
 }
@@ -48,10 +51,13 @@ static struct ch_login *login_new(struct ch_worker *w)
 		return NULL;
 	login->record.max = CH_TLS_HEADER + RECORD_BODY_MAX;
 	login->record.budget = &w->shared->budget;
-	if (ch_handshake_client(w->tls, &login->handshake) != 0) {
+	if (ch_handshake_client(w->judge->tls, &login->handshake) != 0) {
 		free(login);
 		return NULL;
 	}
+	login->judge = w->judge;
+	login->judge->logins++;
+	login->generation = w->policy->generation;
 	return login;
 }
 
@@ -119,30 +125,61 @@ void ch_login_accept(struct ch_worker *w, int fd)
 	ch_worker_queue_turn(w, conn);
 }
 
-/* Possession is proven from here on: only now may anything be keyed to the identity. */
-static void note_proven(struct ch_worker *w, struct ch_conn *conn)
+/* @return NONE, or why a device that the handshake let in must go all the same */
+static enum ch_reason take_device(struct ch_worker *w, struct ch_conn *conn,
+				  const struct ch_identity *id, uint32_t device)
+{
+	struct ch_login *login = conn->login;
+	enum ch_reason reason = CH_REASON_NONE;
+
+	if (ch_handshake_take_proof(login->handshake, &conn->proof) != 0)
+		return CH_REASON_INTERNAL;
+	conn->proven = ch_judge_proven(login->judge, id);
+	if (login->generation != w->policy->generation)
+		reason = ch_judge_again(w->judge, conn->proof, conn->proven, device);
+	if (reason == CH_REASON_NONE) {
+		conn->device = device;
+		ch_registry_hold(w->shared->registry, device);
+	}
+	return reason;
+}
+
+/*
+ * Possession is proven from here on: only now may anything be keyed to the identity.
+ * @return false: the connection was ended
+ */
+static bool note_proven(struct ch_worker *w, struct ch_conn *conn)
 {
 	const struct ch_handshake *hs = conn->login->handshake;
 	const struct ch_match *match = ch_handshake_match(hs);
 	const struct ch_identity *id = ch_handshake_identity(hs);
+	const struct ch_config *config = conn->login->judge->policy->config;
+	enum ch_reason reason = CH_REASON_NONE;
 
 	if (!ch_handshake_proven(hs) || match == NULL || id == NULL)
-		return;
+		return true;
 	if (match->refuse == CH_REASON_NONE) {
-		conn->device = match->device;
+		if (conn->device == CH_DEVICE_NONE)
+			reason = take_device(w, conn, id, match->device);
 	} else if (id->manufacturer != CH_MANUFACTURER_NONE) {
 		conn->login->unknown = *id;
 		ch_quarantine_note(w->shared->quarantine, id,
-				   w->shared->config->manufacturers[id->manufacturer].name,
-				   &conn->peer, w->unix_ns);
+				   config->manufacturers[id->manufacturer].name, &conn->peer,
+				   w->unix_ns);
 	}
+	if (reason == CH_REASON_NONE)
+		return true;
+	/* What the handshake wants to send, our certificate first, must not leave any more. */
+	ch_conn_end(w, conn, CH_EV_LOCAL_END, reason, NULL);
+	return false;
 }
 
 static void step_done(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_handshake_info info;
 
-	note_proven(w, conn);
+	if (!note_proven(w, conn))
+		return;
 	ch_handshake_info(conn->login->handshake, &info);
 	conn->version = info.version;
 	conn->aead = info.aead;
@@ -157,8 +194,8 @@ static void step_failed(struct ch_worker *w, struct ch_conn *conn)
 	const struct ch_handshake *hs = conn->login->handshake;
 	enum ch_reason reason = ch_handshake_reason(hs);
 
-	note_proven(w, conn);
-	ch_conn_end(w, conn, CH_EV_FAIL, reason, ch_handshake_detail(hs));
+	if (note_proven(w, conn))
+		ch_conn_end(w, conn, CH_EV_FAIL, reason, ch_handshake_detail(hs));
 }
 
 void ch_login_turn(struct ch_worker *w, struct ch_conn *conn)
@@ -175,7 +212,8 @@ void ch_login_turn(struct ch_worker *w, struct ch_conn *conn)
 	switch (status) {
 	case CH_HANDSHAKE_READ:
 		/* TLS 1.2: our certificate goes out now, and the device may just hang up at it. */
-		note_proven(w, conn);
+		if (!note_proven(w, conn))
+			break;
 		ch_conn_event(w, conn, CH_EV_STEP_READ);
 		if (ch_conn_unsent(conn) > 0)
 			ch_conn_flush(w, conn);

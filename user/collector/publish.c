@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish.h"
+#include "reload.h"
 #include "user/core/json.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@ static const char *device_name(const struct ch_worker *w, const struct ch_conn *
 {
 	if (conn->device == CH_DEVICE_NONE)
 		return NULL;
-	return ch_devices_at(w->shared->devices, conn->device)->name;
+	return ch_devices_at(w->policy->devices, conn->device)->name;
 }
 
 static size_t batch_bytes(const struct ch_spool_batch *batch)
@@ -179,9 +180,9 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 			      (struct ch_slice){(const uint8_t *)detail, strlen(detail)});
 	if (conn->login != NULL && conn->login->unknown.identifier[0] != '\0') {
 		const struct ch_identity *id = &conn->login->unknown;
+		const struct ch_config *config = conn->login->judge->policy->config;
 
-		ch_json_str(&json, "manufacturer",
-			    w->shared->config->manufacturers[id->manufacturer].name);
+		ch_json_str(&json, "manufacturer", config->manufacturers[id->manufacturer].name);
 		ch_json_str(&json, "identifier", id->identifier);
 		json_fingerprint(&json, "cert_sha256", id->cert_sha256);
 		json_fingerprint(&json, "spki_sha256", id->spki_sha256);
@@ -256,6 +257,25 @@ void ch_publish_lifecycle(struct ch_worker *w, enum ch_event_kind kind)
 	ch_json_str(&json, "event", ch_event_name(kind));
 	ch_json_str(&json, "version", ch_version());
 	ch_json_uint(&json, "threads", w->shared->worker_count);
-	ch_json_uint(&json, "devices", ch_devices_live(w->shared->devices));
+	ch_json_uint(&json, "devices", ch_devices_live(w->policy->devices));
+	line_end(w, &json, CH_SPOOL_EVENTS);
+}
+
+void ch_publish_notice(struct ch_worker *w, const struct ch_notice *notice)
+{
+	const struct ch_reload_result *result = &notice->result;
+	struct ch_json json;
+
+	line_begin(w, &json);
+	ch_json_str(&json, "event", ch_event_name(notice->kind));
+	if (result->error == 0) {
+		ch_json_uint(&json, "generation", result->generation);
+		ch_json_uint(&json, "devices", result->devices);
+		ch_json_uint(&json, "added", result->added);
+		ch_json_uint(&json, "removed", result->removed);
+		ch_json_uint(&json, "changed", result->changed);
+	}
+	if (notice->text[0] != '\0')
+		ch_json_str(&json, "detail", notice->text);
 	line_end(w, &json, CH_SPOOL_EVENTS);
 }

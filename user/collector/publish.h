@@ -22,6 +22,9 @@ void ch_publish_notification(struct ch_worker *worker, const struct ch_conn *con
 			     struct ch_slice xml);
 void ch_publish_reply(struct ch_worker *worker, const struct ch_conn *conn, const char *request,
 		      uint32_t id, struct ch_slice xml);
+struct ch_notice;
+/** A reload ended. */
+void ch_publish_notice(struct ch_worker *worker, const struct ch_notice *notice);
 /** The collector itself started or stopped. */
 void ch_publish_lifecycle(struct ch_worker *worker, enum ch_event_kind kind);
 

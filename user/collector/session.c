@@ -17,9 +17,9 @@ static const char probe[] = "<get><filter type=\"subtree\"/></get>";
 static const struct ch_config_profile *profile_of(const struct ch_worker *w,
 						  const struct ch_conn *conn)
 {
-	const struct ch_device *device = ch_devices_at(w->shared->devices, conn->device);
+	const struct ch_device *device = ch_devices_at(w->policy->devices, conn->device);
 
-	return &w->shared->config->profiles[device->profile];
+	return &w->policy->config->profiles[device->profile];
 }
 
 static struct ch_job *job_of(uint64_t cookie)
@@ -52,9 +52,7 @@ int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
 	int fd = conn->file.index;
 	int err;
 
-	err = ch_handshake_take_proof(conn->login->handshake, &conn->proof);
-	if (err == 0)
-		err = ch_handshake_take_keys(conn->login->handshake, &keys);
+	err = ch_handshake_take_keys(conn->login->handshake, &keys);
 	if (err != 0)
 		return err;
 	if (w->shared->fixed)
@@ -73,7 +71,7 @@ int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
 	explicit_bzero(&keys, sizeof(keys));
 	ch_tlsmsg_init(&conn->tlsmsg, conn->version == CH_TLS_1_3);
 	ch_client_init(&conn->client, &w->shared->client_limits, &w->shared->budget);
-	ch_login_free(conn->login);
+	ch_login_free(w, conn->login);
 	conn->login = NULL;
 	conn->armed = true;
 	ch_session_receive(w, conn);

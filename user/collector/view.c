@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector.h"
+#include "reload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +16,27 @@ const char *ch_device_state_name(enum ch_device_state state)
 	return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 
+/* The handle is const to who looks at it; its lock is not. */
+static pthread_mutex_t *policy_lock(const struct ch_collector *c)
+{
+	return (pthread_mutex_t *)&c->lock;
+}
+
 uint32_t ch_collector_device_count(const struct ch_collector *c)
 {
-	return ch_devices_count(c->devices);
+	uint32_t count;
+
+	pthread_mutex_lock(policy_lock(c));
+	count = ch_devices_count(c->shared.policy->devices);
+	pthread_mutex_unlock(policy_lock(c));
+	return count;
 }
 
 int ch_collector_find(const struct ch_collector *c, const char *name, uint32_t *index)
 {
-	*index = ch_devices_by_name(c->devices, name);
+	pthread_mutex_lock(policy_lock(c));
+	*index = ch_devices_by_name(c->shared.policy->devices, name);
+	pthread_mutex_unlock(policy_lock(c));
 	return *index == CH_DEVICE_NONE ? CH_E_UNKNOWN : 0;
 }
 
@@ -33,29 +47,27 @@ static const char *version_name(uint16_t version)
 	return version == CH_TLS_1_2 ? "TLSv1.2" : "";
 }
 
-static void view_names(const struct ch_collector *c, const struct ch_device *device,
-		       struct ch_device_view *view)
+static void view_names(const struct ch_policy *policy, uint32_t index, struct ch_device_view *view)
 {
-	const struct ch_device_identity *first = ch_devices_identity(c->devices, device->identity);
+	const struct ch_device *device = ch_devices_at(policy->devices, index);
+	const struct ch_device_identity *first =
+		ch_devices_identity(policy->devices, device->identity);
 	const char *manufacturer = "pin";
 
 	if (first->manufacturer < CH_MANUFACTURER_PIN_CERT)
-		manufacturer = c->config->manufacturers[first->manufacturer].name;
+		manufacturer = policy->config->manufacturers[first->manufacturer].name;
 	snprintf(view->name, sizeof(view->name), "%s", device->name);
 	snprintf(view->identifier, sizeof(view->identifier), "%s", first->text);
 	snprintf(view->manufacturer, sizeof(view->manufacturer), "%s", manufacturer);
 	snprintf(view->profile, sizeof(view->profile), "%s",
-		 c->config->profiles[device->profile].name);
+		 policy->config->profiles[device->profile].name);
 }
 
-int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_device_view *view)
+static void view_session(const struct ch_registry *registry, uint32_t index,
+			 struct ch_device_view *view)
 {
-	const struct ch_registry *registry = c->shared.registry;
 	struct ch_device_record record;
 
-	if (index >= ch_devices_count(c->devices) ||
-	    ch_device_gone(ch_devices_at(c->devices, index)))
-		return CH_E_UNKNOWN;
 	ch_registry_read(registry, index, &record);
 	*view = (struct ch_device_view){
 		.state = (enum ch_device_state)record.state,
@@ -76,10 +88,25 @@ int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_
 		.received_bytes = ch_registry_counter(registry, index, CH_DEVICE_RECEIVED),
 		.sent_bytes = ch_registry_counter(registry, index, CH_DEVICE_SENT),
 	};
-	view_names(c, ch_devices_at(c->devices, index), view);
 	if (record.peer.family != 0)
 		ch_address_format(&record.peer, view->peer);
-	return 0;
+}
+
+int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_device_view *view)
+{
+	const struct ch_policy *policy;
+	int err = CH_E_UNKNOWN;
+
+	pthread_mutex_lock(policy_lock(c));
+	policy = c->shared.policy;
+	if (index < ch_devices_count(policy->devices) &&
+	    !ch_device_gone(ch_devices_at(policy->devices, index))) {
+		view_session(c->shared.registry, index, view);
+		view_names(policy, index, view);
+		err = 0;
+	}
+	pthread_mutex_unlock(policy_lock(c));
+	return err;
 }
 
 static void view_logins(const struct ch_collector *c, struct ch_collector_view *view)
@@ -100,6 +127,20 @@ static void view_logins(const struct ch_collector *c, struct ch_collector_view *
 	free(all);
 }
 
+static void view_policy(const struct ch_collector *c, struct ch_collector_view *view)
+{
+	struct ch_reload_view reload;
+
+	pthread_mutex_lock(policy_lock(c));
+	view->devices = ch_devices_live(c->shared.policy->devices);
+	view->generation = c->shared.policy->generation;
+	view->loaded_unix_ns = c->shared.policy->unix_ns;
+	pthread_mutex_unlock(policy_lock(c));
+	ch_reload_read(c->shared.reload, &reload);
+	view->reload_failed_unix_ns = reload.failed_unix_ns;
+	snprintf(view->reload_error, sizeof(view->reload_error), "%s", reload.error);
+}
+
 void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *view)
 {
 	struct ch_spool_counters spool = {0};
@@ -107,7 +148,6 @@ void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *v
 	*view = (struct ch_collector_view){
 		.started_unix_ns = c->started_unix_ns,
 		.threads = c->shared.worker_count,
-		.devices = ch_devices_live(c->devices),
 		.byte_budget = c->shared.budget.limit,
 		.byte_budget_used = atomic_load(&c->shared.budget.used),
 		.max_sessions = c->shared.sessions.limit,
@@ -115,6 +155,7 @@ void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *v
 		.quarantined = ch_quarantine_count(c->shared.quarantine),
 		.record_layer = ch_layer_summary(c->config->record_layer, &c->shared.ktls),
 	};
+	view_policy(c, view);
 	if (c->shared.spool != NULL)
 		ch_spool_counters(c->shared.spool, &spool);
 	for (int i = 0; i < CH_SPOOL_STREAMS; i++)

@@ -2,6 +2,7 @@
 #include "worker.h"
 #include "kernel/sock.h"
 #include "publish.h"
+#include "swap.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -94,7 +95,9 @@ bool ch_worker_overloaded(const struct ch_worker *w)
 void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
 {
 	ch_wheel_cancel(&w->wheel, &conn->timer);
-	ch_login_free(conn->login);
+	ch_login_free(w, conn->login);
+	if (conn->device != CH_DEVICE_NONE)
+		ch_registry_leave(w->shared->registry, conn->device);
 	if (conn->armed) {
 		ch_record_deinit(&conn->record);
 		ch_client_deinit(&conn->client);
@@ -208,6 +211,13 @@ static void on_mail(struct ch_worker *w, const struct ch_mail *mail)
 	case CH_MAIL_SUPERSEDED:
 		if (conn != NULL)
 			ch_conn_end(w, conn, CH_EV_LOCAL_END, CH_REASON_SUPERSEDED, NULL);
+		break;
+	case CH_MAIL_SWAP:
+		ch_swap_take(w, mail->swap);
+		break;
+	case CH_MAIL_NOTICE:
+		ch_publish_notice(w, mail->notice);
+		free(mail->notice);
 		break;
 	case CH_MAIL_STOP:
 		stop_begin(w);
@@ -405,7 +415,7 @@ static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 {
 	uint64_t at = earlier(ch_wheel_next(&w->wheel), ch_publish_due(w));
 
-	if (w->begun.head != NULL || w->waiting.head != NULL)
+	if (w->begun.head != NULL || w->waiting.head != NULL || w->swap != NULL)
 		return 0;
 	for (size_t i = 0; i < w->listener_count; i++) {
 		if (w->listeners[i].retry_ns != 0)
@@ -477,6 +487,7 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 	read_clock(w);
 	ch_wheel_expire(&w->wheel, w->now_ns, on_timer, w);
 	read_mail(w);
+	ch_swap_continue(w);
 	for (size_t i = 0; i < w->listener_count; i++) {
 		if (w->listeners[i].retry_ns != 0 && w->listeners[i].retry_ns <= w->now_ns &&
 		    !w->stopping)
@@ -495,64 +506,6 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 		w->seen_overflows = w->ring->counters.cq_overflows;
 	}
 	return !finished(w);
-}
-
-static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, struct ch_match *match)
-{
-	const struct ch_worker *w = ctx;
-	const struct ch_devices *devices = w->shared->devices;
-	bool pin = identity->manufacturer == CH_MANUFACTURER_NONE;
-	const struct ch_device *device;
-	uint32_t index = pin ? ch_devices_by_cert(devices, identity->cert_sha256)
-			     : ch_devices_by_identifier(devices, identity->manufacturer,
-							identity->identifier);
-
-	/* The pin of a certificate goes first: it is the narrower one. */
-	if (pin && index == CH_DEVICE_NONE)
-		index = ch_devices_by_pin(devices, identity->spki_sha256);
-	*match = (struct ch_match){.device = index};
-	if (index == CH_DEVICE_NONE) {
-		if (pin)
-			return CH_REASON_UNKNOWN_DEVICE;
-		if (ch_devices_identifier_known(devices, identity->identifier))
-			return CH_REASON_WRONG_MANUFACTURER;
-		if (w->shared->config->unknown == CH_UNKNOWN_REJECT)
-			return CH_REASON_UNKNOWN_DEVICE;
-		match->refuse = CH_REASON_UNKNOWN_DEVICE;
-		return CH_REASON_NONE;
-	}
-	device = ch_devices_at(devices, index);
-	if (device->credential != CH_DEVICE_NONE)
-		match->credential = w->credentials[device->credential];
-	return CH_REASON_NONE;
-}
-
-static int load_trust(struct ch_worker *w, struct ch_buf *error)
-{
-	const struct ch_config *config = w->shared->config;
-	struct ch_tls_client_options options = {.lookup = lookup, .lookup_ctx = w};
-	char text[CH_ERROR_TEXT] = "";
-	int err = ch_trust_new(&w->trust);
-
-	for (size_t i = 0; err == 0 && i < config->manufacturer_count; i++)
-		err = ch_trust_add(w->trust, config->manufacturers[i].name,
-				   config->manufacturers[i].ca, config->manufacturers[i].identifier,
-				   text);
-	if (err == 0 && config->credential_count > 0) {
-		w->credentials = calloc(config->credential_count, sizeof(*w->credentials));
-		err = w->credentials == NULL ? -ENOMEM : 0;
-	}
-	for (size_t i = 0; err == 0 && i < config->credential_count; i++)
-		err = ch_credential_load(config->credentials[i].tls_cert,
-					 config->credentials[i].tls_key, &w->credentials[i], text);
-	options.trust = w->trust;
-	if (err == 0)
-		err = ch_tls_client_new(&options, &w->tls);
-	if (err == 0)
-		err = ch_record_engine_new(&w->engine);
-	if (err != 0 && text[0] != '\0' && ch_buf_printf(error, "%s\n", text) != 0)
-		return -ENOMEM;
-	return err;
 }
 
 static int open_listeners(struct ch_worker *w, struct ch_buf *error)
@@ -609,7 +562,11 @@ int ch_worker_init(struct ch_worker *w, struct ch_shared *shared, uint32_t index
 		err = w->wake_fd < 0 ? w->wake_fd : 0;
 	}
 	if (err == 0)
-		err = load_trust(w, error);
+		err = ch_judge_new(shared->policy, &w->judge, error);
+	if (err == 0) {
+		w->policy = w->judge->policy;
+		err = ch_record_engine_new(&w->engine);
+	}
 	if (err == 0)
 		err = open_listeners(w, error);
 	return err;
@@ -625,6 +582,8 @@ void ch_worker_deinit(struct ch_worker *w)
 		while (ch_queue_pop(&w->mail, &mail)) {
 			if (mail.kind == CH_MAIL_REQUEST)
 				ch_job_done(mail.job, CH_E_NOT_CONNECTED);
+			if (mail.kind == CH_MAIL_NOTICE)
+				free(mail.notice);
 		}
 	}
 	for (size_t i = 0; i < w->listener_count; i++) {
@@ -645,11 +604,7 @@ void ch_worker_deinit(struct ch_worker *w)
 	if (w->wake_fd >= 0)
 		ch_sock_close(w->wake_fd);
 	ch_record_engine_free(w->engine);
-	ch_tls_context_free(w->tls);
-	for (size_t i = 0; w->credentials != NULL && i < w->shared->config->credential_count; i++)
-		ch_credential_free(w->credentials[i]);
-	free(w->credentials);
-	ch_trust_free(w->trust);
+	ch_judge_free(w->judge);
 	ch_buf_wipe(&w->plain);
 	ch_buf_deinit(&w->line);
 	ch_spool_batch_deinit(&w->batch);

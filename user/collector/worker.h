@@ -7,8 +7,8 @@
  */
 #include "admission.h"
 #include "conn.h"
-#include "devices.h"
 #include "kernel/layer.h"
+#include "policy.h"
 #include "quarantine.h"
 #include "registry.h"
 #include "spool.h"
@@ -49,19 +49,31 @@ struct ch_job {
 /** Calls fn(done, status) and frees. */
 void ch_job_done(struct ch_job *job, int status);
 
-enum ch_mail_kind { CH_MAIL_REQUEST, CH_MAIL_KILL, CH_MAIL_SUPERSEDED, CH_MAIL_STOP };
+enum ch_mail_kind {
+	CH_MAIL_REQUEST,
+	CH_MAIL_KILL,
+	CH_MAIL_SUPERSEDED,
+	CH_MAIL_SWAP,
+	CH_MAIL_NOTICE,
+	CH_MAIL_STOP
+};
 
 struct ch_mail {
 	enum ch_mail_kind kind;
 	uint32_t device;
-	uint64_t owner;	    /**< owner word of the session it is for */
-	struct ch_job *job; /**< REQUEST */
+	uint64_t owner; /**< owner word of the session it is for */
+	union {
+		struct ch_job *job;	  /**< REQUEST */
+		struct ch_swap *swap;	  /**< SWAP */
+		struct ch_notice *notice; /**< NOTICE, freed by the worker */
+	};
 };
 
 /** What all workers read and few words they share. Outlives them. */
 struct ch_shared {
-	const struct ch_config *config;
-	const struct ch_devices *devices;
+	const struct ch_config *config; /**< of the start: what only a restart changes */
+	struct ch_policy *policy; /**< the workers' first; a worker's own is worker->policy */
+	struct ch_reload *reload; /**< NULL = nothing is ever loaded again */
 	struct ch_registry *registry;
 	struct ch_quarantine *quarantine;
 	struct ch_spool *spool; /**< NULL = none */
@@ -118,9 +130,10 @@ struct ch_worker {
 	struct ch_turns waiting; /**< and first steps, which come after them */
 	uint64_t login_cost_ns;	 /**< our time for the steps of one login, a running mean */
 
-	struct ch_trust *trust;
-	struct ch_tls_context *tls;
-	struct ch_credential **credentials;
+	struct ch_judge *judge;		/**< of new logins */
+	const struct ch_policy *policy; /**< of @judge */
+	struct ch_swap *swap;		/**< whose sessions are being judged again; NULL = none */
+	uint32_t swap_cursor;		/**< slots already judged */
 	struct ch_record_engine *engine;
 
 	struct ch_buf plain; /**< scratch: NETCONF output before it is sealed */

@@ -115,8 +115,17 @@ static void *stop(void *ctx)
 	return NULL;
 }
 
-/* Waits for the first signal that ends the daemon; the others are answered with a line. */
-static void wait_for_end(const sigset_t *signals)
+/* How it went is told by the collector's own lines. */
+static void reload(struct ch_collector *collector)
+{
+	int err = ch_collector_reload_start(collector, CH_RELOAD_ALL, NULL, NULL);
+
+	if (err != 0)
+		daemon_log(DAEMON_WARNING, "event=reload-failed text=\"%s\"", ch_error_text(err));
+}
+
+/* Waits for the first signal that ends the daemon. */
+static void wait_for_end(struct ch_collector *collector, const sigset_t *signals)
 {
 	int number = 0;
 
@@ -124,8 +133,7 @@ static void wait_for_end(const sigset_t *signals)
 		if (sigwait(signals, &number) != 0)
 			continue;
 		if (number == SIGHUP)
-			daemon_log(DAEMON_WARNING, "event=reload-refused text=\"a changed "
-						   "configuration needs a restart\"");
+			reload(collector);
 	}
 	daemon_log(DAEMON_INFO, "event=collector-stopping signal=%s", sigabbrev_np(number));
 }
@@ -180,7 +188,7 @@ int daemon_run(const char *config)
 	status = start(collector, &control);
 	if (status == 0) {
 		log_started(collector, config);
-		wait_for_end(&signals);
+		wait_for_end(collector, &signals);
 		stop_gracefully(collector, &signals);
 		ch_control_close(control);
 		daemon_log(DAEMON_INFO, "event=collector-stopped");

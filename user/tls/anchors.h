@@ -8,6 +8,7 @@ struct ch_manufacturer {
 	char *name;
 	enum ch_identifier_kind kind;
 	STACK_OF(X509) *anchors;
+	uint8_t (*digests)[32]; /**< SHA-256 of each anchor */
 	X509_STORE *store; /**< of these anchors only (SC3) */
 };
 

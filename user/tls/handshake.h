@@ -102,7 +102,7 @@ const struct ch_match *ch_handshake_match(const struct ch_handshake *handshake);
 /** Client: the device has proven that it holds the key of its certificate. */
 bool ch_handshake_proven(const struct ch_handshake *handshake);
 /**
- * Client, after DONE: what to keep for judging the session again (ch_proof_free).
+ * Client, once possession is proven: what to keep for judging the session again (ch_proof_free).
  * @return 0 or -ENOMEM
  */
 CH_NODISCARD int ch_handshake_take_proof(const struct ch_handshake *handshake,

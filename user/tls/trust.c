@@ -29,6 +29,7 @@ static void manufacturer_deinit(struct ch_manufacturer *manufacturer)
 {
 	free(manufacturer->name);
 	sk_X509_pop_free(manufacturer->anchors, X509_free);
+	free(manufacturer->digests);
 	X509_STORE_free(manufacturer->store);
 }
 
@@ -45,6 +46,18 @@ void ch_trust_free(struct ch_trust *trust)
 size_t ch_trust_count(const struct ch_trust *trust)
 {
 	return trust->count;
+}
+
+uint32_t ch_trust_by_anchor(const struct ch_trust *trust, const uint8_t sha256[32])
+{
+	for (size_t m = 0; m < trust->count; m++) {
+		const struct ch_manufacturer *manufacturer = &trust->manufacturers[m];
+
+		for (int i = 0; i < sk_X509_num(manufacturer->anchors); i++)
+			if (memcmp(manufacturer->digests[i], sha256, 32) == 0)
+				return (uint32_t)m;
+	}
+	return CH_MANUFACTURER_NONE;
 }
 
 bool ch_manufacturer_has(const struct ch_manufacturer *manufacturer, X509 *cert)
@@ -97,6 +110,18 @@ static int check_unique(const struct ch_trust *trust, X509 *anchor, const char *
 	return 0;
 }
 
+/* The anchor that is pushed next. */
+static bool remember_digest(struct ch_manufacturer *made, X509 *anchor)
+{
+	size_t count = (size_t)sk_X509_num(made->anchors) + 1;
+	uint8_t (*more)[32] = realloc(made->digests, count * sizeof(*more));
+
+	if (more == NULL)
+		return false;
+	made->digests = more;
+	return X509_digest(anchor, EVP_sha256(), more[count - 1], NULL) == 1;
+}
+
 /* Takes one certificate of the file. */
 static int add_anchor(const struct ch_trust *trust, struct ch_manufacturer *made, X509 *anchor,
 		      const char *ca_file, char *error)
@@ -119,7 +144,7 @@ static int add_anchor(const struct ch_trust *trust, struct ch_manufacturer *made
 	}
 	if (check_unique(trust, anchor, ca_file, error) != 0)
 		return CH_E_CONFIG;
-	if (X509_STORE_add_cert(made->store, anchor) == 1 &&
+	if (remember_digest(made, anchor) && X509_STORE_add_cert(made->store, anchor) == 1 &&
 	    sk_X509_push(made->anchors, anchor) > 0)
 		return 0;
 	snprintf(error, CH_ERROR_TEXT, "%.160s: out of memory", ca_file);

@@ -117,5 +117,8 @@ void ch_trust_free(struct ch_trust *trust);
 CH_NODISCARD int ch_trust_add(struct ch_trust *trust, const char *name, const char *ca,
 			      enum ch_identifier_kind kind, char error[CH_ERROR_TEXT]);
 
+/** Whose anchor the certificate of that SHA-256 is. @return its index or CH_MANUFACTURER_NONE */
+uint32_t ch_trust_by_anchor(const struct ch_trust *trust, const uint8_t sha256[32]);
+
 /** How many manufacturers there are. */
 size_t ch_trust_count(const struct ch_trust *trust);

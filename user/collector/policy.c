@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy.h"
+#include "kernel/sock.h"
+#include "user/core/hash.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ch_policy_new(struct ch_config *config, struct ch_devices *devices, uint64_t generation,
+		  struct ch_policy **policy)
+{
+	struct ch_policy *made = calloc(1, sizeof(*made));
+
+	if (made == NULL)
+		return -ENOMEM;
+	made->holders = 1;
+	made->generation = generation;
+	made->unix_ns = ch_unix_ns();
+	made->config = ch_config_hold(config);
+	made->devices = devices;
+	*policy = made;
+	return 0;
+}
+
+struct ch_policy *ch_policy_hold(struct ch_policy *policy)
+{
+	atomic_fetch_add_explicit(&policy->holders, 1, memory_order_relaxed);
+	return policy;
+}
+
+void ch_policy_drop(struct ch_policy *policy)
+{
+	if (policy == NULL ||
+	    atomic_fetch_sub_explicit(&policy->holders, 1, memory_order_acq_rel) > 1)
+		return;
+	ch_devices_free(policy->devices);
+	ch_config_free(policy->config);
+	free(policy);
+}
+
+static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, struct ch_match *match)
+{
+	const struct ch_judge *judge = ctx;
+	const struct ch_devices *devices = judge->policy->devices;
+	bool pin = identity->manufacturer == CH_MANUFACTURER_NONE;
+	const struct ch_device *device;
+	uint32_t index = pin ? ch_devices_by_cert(devices, identity->cert_sha256)
+			     : ch_devices_by_identifier(devices, identity->manufacturer,
+							identity->identifier);
+
+	/* The pin of a certificate goes first: it is the narrower one. */
+	if (pin && index == CH_DEVICE_NONE)
+		index = ch_devices_by_pin(devices, identity->spki_sha256);
+	*match = (struct ch_match){.device = index};
+	if (index == CH_DEVICE_NONE) {
+		if (pin)
+			return CH_REASON_UNKNOWN_DEVICE;
+		if (ch_devices_identifier_known(devices, identity->identifier))
+			return CH_REASON_WRONG_MANUFACTURER;
+		if (judge->policy->config->unknown == CH_UNKNOWN_REJECT)
+			return CH_REASON_UNKNOWN_DEVICE;
+		match->refuse = CH_REASON_UNKNOWN_DEVICE;
+		return CH_REASON_NONE;
+	}
+	device = ch_devices_at(devices, index);
+	if (device->credential != CH_DEVICE_NONE)
+		match->credential = judge->credentials[device->credential];
+	return CH_REASON_NONE;
+}
+
+static int load(struct ch_judge *judge, char text[CH_ERROR_TEXT])
+{
+	const struct ch_config *config = judge->policy->config;
+	struct ch_tls_client_options options = {.lookup = lookup, .lookup_ctx = judge};
+	int err = ch_trust_new(&judge->trust);
+
+	for (size_t i = 0; err == 0 && i < config->manufacturer_count; i++)
+		err = ch_trust_add(judge->trust, config->manufacturers[i].name,
+				   config->manufacturers[i].ca, config->manufacturers[i].identifier,
+				   text);
+	if (err == 0 && config->credential_count > 0) {
+		judge->credentials = calloc(config->credential_count, sizeof(*judge->credentials));
+		err = judge->credentials == NULL ? -ENOMEM : 0;
+	}
+	for (size_t i = 0; err == 0 && i < config->credential_count; i++)
+		err = ch_credential_load(config->credentials[i].tls_cert,
+					 config->credentials[i].tls_key, &judge->credentials[i],
+					 text);
+	options.trust = judge->trust;
+	return err == 0 ? ch_tls_client_new(&options, &judge->tls) : err;
+}
+
+int ch_judge_new(struct ch_policy *policy, struct ch_judge **judge, struct ch_buf *error)
+{
+	struct ch_judge *made = calloc(1, sizeof(*made));
+	char text[CH_ERROR_TEXT] = "";
+	int err;
+
+	if (made == NULL)
+		return -ENOMEM;
+	made->policy = ch_policy_hold(policy);
+	err = load(made, text);
+	if (err == 0) {
+		*judge = made;
+		return 0;
+	}
+	ch_judge_free(made);
+	if (text[0] != '\0' && ch_buf_printf(error, "%s\n", text) != 0)
+		return -ENOMEM;
+	return err;
+}
+
+void ch_judge_free(struct ch_judge *judge)
+{
+	if (judge == NULL)
+		return;
+	ch_tls_context_free(judge->tls);
+	for (size_t i = 0;
+	     judge->credentials != NULL && i < judge->policy->config->credential_count; i++)
+		ch_credential_free(judge->credentials[i]);
+	free(judge->credentials);
+	ch_trust_free(judge->trust);
+	ch_policy_drop(judge->policy);
+	free(judge);
+}
+
+struct ch_proven ch_judge_proven(const struct ch_judge *judge, const struct ch_identity *identity)
+{
+	const struct ch_config *config = judge->policy->config;
+
+	if (identity->manufacturer == CH_MANUFACTURER_NONE)
+		return (struct ch_proven){0};
+	return (struct ch_proven){
+		.identifier_hash = ch_hash(identity->identifier, strlen(identity->identifier)),
+		.identifier_kind =
+			(uint8_t)config->manufacturers[identity->manufacturer].identifier,
+	};
+}
+
+enum ch_reason ch_judge_again(const struct ch_judge *judge, const struct ch_proof *proof,
+			      struct ch_proven proven, uint32_t device)
+{
+	const struct ch_devices *devices = judge->policy->devices;
+	const struct ch_config *config = judge->policy->config;
+	uint32_t manufacturer;
+	uint32_t pinned;
+
+	if (device >= ch_devices_count(devices) || ch_device_gone(ch_devices_at(devices, device)))
+		return CH_REASON_DEVICE_REMOVED;
+	/* By a pin it may stay whatever became of its manufacturer. */
+	pinned = ch_devices_by_cert(devices, proof->cert_sha256);
+	if (pinned == CH_DEVICE_NONE)
+		pinned = ch_devices_by_pin(devices, proof->spki_sha256);
+	if (pinned == device)
+		return CH_REASON_NONE;
+	if (pinned != CH_DEVICE_NONE || ch_proof_is_pin(proof))
+		return CH_REASON_TRUST_CHANGED;
+	manufacturer = ch_trust_by_anchor(judge->trust, proof->anchor_sha256);
+	if (manufacturer == CH_MANUFACTURER_NONE ||
+	    config->manufacturers[manufacturer].identifier != proven.identifier_kind ||
+	    !ch_devices_has(devices, device, manufacturer, proven.identifier_hash))
+		return CH_REASON_TRUST_CHANGED;
+	return CH_REASON_NONE;
+}
