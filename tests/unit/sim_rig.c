@@ -230,7 +230,9 @@ static void on_record(struct rig *rig, const struct ch_record_event *event)
 {
 	uint8_t code;
 
-	if (event->type == CH_RECORD_DATA)
+	if (event->type == CH_RECORD_DATA && event->len == 0 && ++rig->empty > 64)
+		end(rig, CH_REASON_RECORD_FLOOD);
+	else if (event->type == CH_RECORD_DATA)
 		on_plain(rig, event->data, event->len);
 	else if (event->type == CH_RECORD_HANDSHAKE && event->len > 0 && event->data[0] == 24)
 		must(ch_record_rekey(&rig->record, false) == 0, "rekey");
