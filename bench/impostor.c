@@ -46,6 +46,8 @@ static const struct sim_impostor table[] = {
 	 .help = "TLS 1.2 with CBC suites only"},
 	{"rsa-kx-only", CH_REASON_TLS_CIPHER, .identity = SIM_IDENTITY_SPARE_RSA,
 	 .tls = SIM_TLS_RSA_KX, .help = "TLS 1.2 without ECDHE"},
+	{"no-ems", CH_REASON_NO_EMS, .identity = SIM_IDENTITY_SPARE, .tls = SIM_TLS_NO_EMS,
+	 .help = "TLS 1.2 without the extended master secret"},
 	{"silent", CH_REASON_SILENT, .opening = SIM_OPENING_SILENT, .help = "TCP, then nothing"},
 	{"garbage", CH_REASON_NOT_TLS, .opening = SIM_OPENING_GARBAGE, .help = "speaks SSH, not TLS"},
 	{"slow-handshake", CH_REASON_HANDSHAKE_TIMEOUT, .opening = SIM_OPENING_PARTIAL_RECORD,

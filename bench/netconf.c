@@ -26,6 +26,8 @@ static const struct ch_tls_server_options tls_options[SIM_TLS_COUNT] = {
 	[SIM_TLS_RSA_KX] = {.max_version = CH_TLS_1_2, .request_client_certificate = true,
 			    .cipher_list = "AES128-GCM-SHA256:AES256-GCM-SHA384"},
 	[SIM_TLS_OTHER_CLIENT_CA] = {.request_client_certificate = true},
+	[SIM_TLS_NO_EMS] = {.max_version = CH_TLS_1_2, .request_client_certificate = true,
+			    .no_extended_master_secret = true},
 };
 
 int sim_shared_tls(struct sim_shared *shared, enum sim_tls tls, struct ch_tls_context **context)

@@ -33,6 +33,8 @@
 	  "the device ended TLS with a fatal alert")                                               \
 	X(CLIENT_CERT_REFUSED, "client-certificate-refused", NETWORK, AUTH_FAILED,                 \
 	  "the device refused the client certificate that is bound to it")                         \
+	X(NO_EMS, "no-extended-master-secret", PEER, AUTH_FAILED,                                  \
+	  "the device speaks TLS 1.2 without the extended master secret (RFC 7627)")               \
 	/* identity of the device (RFC 8071 C5-C7) */                                              \
 	X(CHAIN_LIMIT, "chain-too-long", PEER, AUTH_FAILED,                                        \
 	  "the certificate chain has too many certificates or bytes")                              \

@@ -131,9 +131,15 @@ static void seal(struct rig *rig, struct ch_buf *plain)
 
 static void secure(struct rig *rig)
 {
+	struct ch_handshake_info info;
 	struct ch_record_keys keys;
 	struct ch_buf hello = {0};
 
+	ch_handshake_info(rig->handshake, &info);
+	if (!info.extended_master_secret) {
+		end(rig, CH_REASON_NO_EMS);
+		return;
+	}
 	must(ch_handshake_take_keys(rig->handshake, &keys) == 0, "keys");
 	ch_record_init(&rig->record, rig->engine, &keys, NULL);
 	ch_handshake_free(rig->handshake);

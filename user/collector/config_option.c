@@ -105,6 +105,12 @@ static const struct ch_choice layers[] = {
 	{NULL, 0},
 };
 
+static const struct ch_choice master_secrets[] = {
+	{"require", CH_MASTER_SECRET_EXTENDED},
+	{"if-offered", CH_MASTER_SECRET_ANY},
+	{NULL, 0},
+};
+
 static const struct ch_choice levels[] = {
 	{"error", CH_LOG_ERROR},
 	{"warning", CH_LOG_WARNING},
@@ -115,6 +121,7 @@ static const struct ch_choice levels[] = {
 
 _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind) == 4 &&
 		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_layer_policy) == 4 &&
+		       sizeof(enum ch_master_secret_policy) == 4 &&
 		       sizeof(enum ch_log_level) == 4,
 	       "a choice is stored as 32 bits");
 
@@ -128,6 +135,11 @@ const struct ch_option ch_options[] = {
 	 .help = "where TLS records are protected after the handshake: auto (in the kernel where it "
 		 "can do all that TLS demands, else in user space), kernel (also TLS 1.3 on a kernel "
 		 "that cannot change keys: a KeyUpdate then ends the session), user"},
+	{CH_SECTION_ROOT, "extended-master-secret", CH_OPTION_CHOICE, IN(master_secret),
+	 .choices = master_secrets, .fallback = "require",
+	 .help = "TLS 1.2 with devices that lack RFC 7627: require refuses them, if-offered takes "
+		 "them (a device in the middle can then make two sessions share their keys); TLS 1.3 "
+		 "always has it"},
 
 	{CH_SECTION_LISTEN, "name", CH_OPTION_NAME, OF(listener, name), .required = true,
 	 .help = "how logs and errors call this listener"},
