@@ -199,6 +199,71 @@ int sim_pki_load(const char *dir, struct sim_pki **loaded, char error[SIM_PKI_ER
 	return 0;
 }
 
+const char *const sim_chain_names[SIM_CHAIN_COUNT] = {
+	[SIM_CHAIN_AS_ISSUED] = "as-issued", [SIM_CHAIN_THREE] = "three",
+	[SIM_CHAIN_REVERSED] = "reversed",   [SIM_CHAIN_GAP] = "gap",
+	[SIM_CHAIN_NONE] = "none",	     [SIM_CHAIN_WITH_ROOT] = "with-root",
+};
+
+/* Certificates of a PEM file, in its order, behind those of @chain. */
+static int read_chain(STACK_OF(X509) * chain, const char *dir, const char *name, char *error)
+{
+	char path[SIM_PATH_MAX] = "";
+	FILE *file = sim_pki_path(dir, name, path) == 0 ? fopen(path, "r") : NULL;
+	X509 *cert;
+	int before = sk_X509_num(chain);
+
+	while (file && (cert = PEM_read_X509(file, NULL, NULL, NULL)) != NULL) {
+		if (sk_X509_push(chain, cert) <= 0)
+			X509_free(cert);
+	}
+	ERR_clear_error(); /* the end of the file is an error to PEM_read_X509 */
+	if (file)
+		fclose(file);
+	if (sk_X509_num(chain) > before)
+		return 0;
+	snprintf(error, SIM_PKI_ERROR, "cannot read %s/%s: make the directory anew with gen-certs",
+		 dir, name);
+	return CH_E_CONFIG;
+}
+
+static int set_chain(struct ch_credential *credential, const char *dir, bool acme,
+		     enum sim_chain kind, char *error)
+{
+	STACK_OF(X509) *chain = credential->chain;
+
+	if (kind == SIM_CHAIN_WITH_ROOT)
+		return read_chain(chain, dir, acme ? "acme-ca.pem" : "borg-ca.pem", error);
+	if (kind == SIM_CHAIN_AS_ISSUED || !acme)
+		return 0;
+	while (sk_X509_num(chain) > 0)
+		X509_free(sk_X509_pop(chain));
+	if (kind == SIM_CHAIN_NONE)
+		return 0;
+	int err = read_chain(chain, dir, "sim/acme-three.pem", error);
+	if (!err && kind == SIM_CHAIN_GAP)
+		X509_free(sk_X509_delete(chain, 1));
+	for (int i = 0; !err && kind == SIM_CHAIN_REVERSED && i < sk_X509_num(chain); i++) {
+		X509 *last = sk_X509_pop(chain);
+		/* there is room: it was just taken out */
+		(void)sk_X509_insert(chain, last, i);
+	}
+	return err;
+}
+
+int sim_pki_set_chain(struct sim_pki *pki, const char *dir, enum sim_chain chain,
+		      char error[SIM_PKI_ERROR])
+{
+	int err = 0;
+
+	for (int i = 0; i < SIM_KEYS && !err; i++) {
+		err = set_chain(pki->acme[i], dir, true, chain, error);
+		if (!err)
+			err = set_chain(pki->borg[i], dir, false, chain, error);
+	}
+	return err;
+}
+
 static void free_bundle(struct bundle *bundle)
 {
 	ch_buf_deinit(&bundle->der);

@@ -38,6 +38,21 @@ enum sim_identity {
 	SIM_IDENTITY_COUNT
 };
 
+/** The certificates that a fleet device sends behind its own; those of acme unless said otherwise.
+ */
+enum sim_chain {
+	SIM_CHAIN_AS_ISSUED, /**< acme: one intermediate; borg: none */
+	SIM_CHAIN_THREE,     /**< three intermediates, up to the same root */
+	SIM_CHAIN_REVERSED,  /**< the three, the one below the root first */
+	SIM_CHAIN_GAP,	     /**< the three, without the one in the middle */
+	SIM_CHAIN_NONE,	     /**< not even the one that is needed */
+	SIM_CHAIN_WITH_ROOT, /**< as issued and the root, of both manufacturers */
+	SIM_CHAIN_COUNT
+};
+
+/** "as-issued" and so on, as --chain takes them. */
+extern const char *const sim_chain_names[SIM_CHAIN_COUNT];
+
 struct sim_pki_spec {
 	const char *dir; /**< made if missing; existing files are replaced */
 	uint32_t devices;
@@ -55,6 +70,13 @@ struct sim_pki;
 /** @return 0, or an error with one sentence in @error that names the file. */
 CH_NODISCARD int sim_pki_load(const char *dir, struct sim_pki **pki, char error[SIM_PKI_ERROR]);
 void sim_pki_free(struct sim_pki *pki);
+
+/**
+ * What fleet and spare devices send from now on; once, before threads share @pki. @dir is that of
+ * sim_pki_load. @return 0, or an error with one sentence in @error
+ */
+CH_NODISCARD int sim_pki_set_chain(struct sim_pki *pki, const char *dir, enum sim_chain chain,
+				   char error[SIM_PKI_ERROR]);
 
 uint32_t sim_pki_devices(const struct sim_pki *pki);
 /** CA file that signed the collector's certificate. */

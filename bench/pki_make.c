@@ -166,6 +166,25 @@ static int write_key(struct maker *maker, const char *name, EVP_PKEY *key)
 	return close_file(maker, file, name, written);
 }
 
+/* Another way from acme's device CA up to its root: three intermediates, for the devices there are.
+ */
+static int make_three(struct maker *maker)
+{
+	const struct cert_spec spec = {
+		"acme device CA", NULL, &maker->chain[1], maker->acme.key, -1, 7300, NULL};
+	static const char name[] = "sim/acme-three.pem";
+	FILE *file = open_file(maker, name, "w");
+
+	if (!file)
+		return CH_E_CRYPTO;
+	X509 *cert = make_cert(&spec);
+	int written = cert && PEM_write_X509(file, cert) &&
+		      PEM_write_X509(file, maker->chain[1].cert) &&
+		      PEM_write_X509(file, maker->chain[0].cert);
+	X509_free(cert);
+	return close_file(maker, file, name, written);
+}
+
 static int make_authorities(struct maker *maker)
 {
 	struct maker *m = maker;
@@ -184,6 +203,8 @@ static int make_authorities(struct maker *maker)
 		err = make_ca(m, &m->chain[i], cn, EVP_EC_gen("P-256"),
 			      i ? &m->chain[i - 1] : &m->acme_root);
 	}
+	if (!err)
+		err = make_three(m);
 	if (!err)
 		err = write_cert(m, "acme-ca.pem", m->acme_root.cert, NULL);
 	if (!err)

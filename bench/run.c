@@ -23,7 +23,7 @@
 #define TICK_NS 50000000
 
 struct run {
-	const char *connection, *anchor_time, *start_with, *source_port;
+	const char *connection, *anchor_time, *start_with, *source_port, *chain;
 	const char *pki, *source, *tls, *framing, *record_layer, *impostors, *verify, *own;
 	struct sim_texts targets, thresholds;
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
@@ -51,6 +51,8 @@ static const struct sim_arg args[] = {
 	{"tls", SIM_ARG_TEXT, AT(tls), "VERSION", "mix", 0, 0, "mix, 1.2 or 1.3"},
 	{"record-layer", SIM_ARG_TEXT, AT(record_layer), "LAYER", "auto", 0, 0,
 	 "where the devices protect records: auto, kernel or user"},
+	{"chain", SIM_ARG_TEXT, AT(chain), "WHAT", "as-issued", 0, 0,
+	 "CA certificates the devices send: as-issued, three, reversed, gap, none or with-root"},
 	{"framing", SIM_ARG_TEXT, AT(framing), "BASE", "mix", 0, 0,
 	 "NETCONF base: mix, 1.0 or 1.1"},
 	{"source", SIM_ARG_TEXT, AT(source), "ADDR", "127.1.0.1", 0, 0,
@@ -486,6 +488,23 @@ static int run_load(const struct run *run, const struct sim_fleet_options *optio
 	return code;
 }
 
+/* The PKI directory, as its devices show it. @return an exit code */
+static int load_pki(const struct run *run, struct sim_pki **pki)
+{
+	char error[SIM_PKI_ERROR];
+	int chain = 0;
+
+	while (chain < SIM_CHAIN_COUNT && strcmp(run->chain, sim_chain_names[chain]) != 0)
+		chain++;
+	if (chain == SIM_CHAIN_COUNT)
+		return usage("--chain is as-issued, three, reversed, gap, none or with-root, not",
+			     run->chain);
+	int err = sim_pki_load(run->pki, pki, error);
+	if (!err)
+		err = sim_pki_set_chain(*pki, run->pki, (enum sim_chain)chain, error);
+	return err ? usage(error, NULL) : SIM_EXIT_OK;
+}
+
 static int run_command(void *into)
 {
 	const struct run *run = into;
@@ -493,15 +512,15 @@ static int run_command(void *into)
 	struct sim_plan plans[PLANS];
 	struct sim_threshold thresholds[SIM_TEXTS_MAX];
 	struct sim_pki *pki = NULL;
-	char error[SIM_PKI_ERROR];
 	struct sigaction action = {.sa_handler = on_signal};
 
 	int code = read_options(run, &options, plans, thresholds);
 	if (code)
 		return code;
-	if (sim_pki_load(run->pki, &pki, error) != 0) {
-		usage(error, NULL);
-		return SIM_EXIT_USAGE;
+	code = load_pki(run, &pki);
+	if (code) {
+		sim_pki_free(pki);
+		return code;
 	}
 	if (run->devices > sim_pki_devices(pki)) {
 		fprintf(stderr, "callhome-sim run: %s has certificates for %u devices: make more with "

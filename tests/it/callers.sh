@@ -72,6 +72,29 @@ equals "four devices call from random ports" "$(field logins <<<"$result") $(fie
 equals "a device whose address changed is the same device" \
 	"$(($(connected) - before)) $(events '"device":"acme-000000".*"peer":"127\.[34]\.0\.1:')" "4 4"
 
+# ---------------------------------------------------------------- with which certificates above its own
+# chain WHAT: logins and failures of three acme (one intermediate) and one borg (none), over both versions of TLS.
+chain()
+{
+	local result
+	result=$(sim --devices 4 --rate 0 --chain "$1" --duration 1 --no-reconnect --json)
+	echo "$(field logins <<<"$result") $(field failures <<<"$result")"
+}
+# row: S4
+equals "no intermediate and one, as issued" "$(chain as-issued)" "4 0"
+# row: S4
+equals "three intermediates up to the same root" "$(chain three)" "4 0"
+# row: S4-order
+equals "intermediates in the wrong order" "$(chain reversed)" "4 0"
+# row: S4-root
+equals "the root among them" "$(chain with-root)" "4 0"
+before=$(events '"reason":"unknown-ca"')
+# row: S4-missing
+equals "without the one it needs, acme is refused" "$(chain none) $(($(events '"reason":"unknown-ca"') - before))" "1 3 3"
+# row: S4-missing
+equals "without the one in the middle, too" "$(chain gap) $(($(events '"reason":"unknown-ca"') - before))" "1 3 6"
+matches "an unknown chain is refused" "$(sim --chain short 2>&1)" '^callhome-sim run: --chain is as-issued, .* not: short$'
+
 # ---------------------------------------------------------------- how often
 # Sessions idle for 400 ms are closed; the device calls again with its next period, not before.
 result=$(sim --devices 2 --rate 0 --notify-rate 0 --connection periodic --period 1s --idle-timeout 400ms \

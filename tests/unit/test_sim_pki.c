@@ -3,6 +3,7 @@
 /* sources: tests/unit/sim_rig.c bench/device.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c */
 #include "sim_rig.h"
 #include "bench/pki_files.h"
+#include "user/tls/credential.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -76,6 +77,38 @@ Test(sim_pki, has_a_credential_for_every_identity)
 		cr_assert_eq(owned != NULL, i <= SIM_IDENTITY_SPARE_RSA);
 		ch_credential_free(owned);
 	}
+	sim_pki_free(pki);
+}
+
+static int chain_of(const struct sim_pki *pki, uint32_t index)
+{
+	const struct ch_credential *shown;
+	struct ch_credential *owned;
+
+	cr_assert_eq(sim_pki_credential(pki, SIM_IDENTITY_FLEET, index, &shown, &owned), 0);
+	int certs = sk_X509_num(owned->chain);
+	ch_credential_free(owned);
+	return certs;
+}
+
+/* row: S4 */
+Test(sim_pki, sends_the_chain_it_was_told)
+{
+	static const int acme[] = {1, 3, 3, 2, 0, 2}, borg[] = {0, 0, 0, 0, 0, 1};
+	char error[SIM_PKI_ERROR];
+
+	for (int chain = 0; chain < SIM_CHAIN_COUNT; chain++) {
+		struct sim_pki *pki = load();
+		cr_assert_eq(sim_pki_set_chain(pki, rig_dir(), (enum sim_chain)chain, error), 0,
+			     "%s", error);
+		cr_assert_eq(chain_of(pki, 0), acme[chain], "%s", sim_chain_names[chain]);
+		cr_assert_eq(chain_of(pki, 3), borg[chain], "%s", sim_chain_names[chain]);
+		sim_pki_free(pki);
+	}
+	struct sim_pki *pki = load();
+	cr_assert_eq(sim_pki_set_chain(pki, "/nonexistent", SIM_CHAIN_THREE, error), CH_E_CONFIG);
+	cr_assert_str_eq(error, "cannot read /nonexistent/sim/acme-three.pem: make the directory "
+				"anew with gen-certs");
 	sim_pki_free(pki);
 }
 
