@@ -22,6 +22,7 @@ enum sim_tls {
 	SIM_TLS_CBC,
 	SIM_TLS_RSA_KX,
 	SIM_TLS_OTHER_CLIENT_CA,
+	SIM_TLS_NO_EMS, /**< TLS 1.2 without extended master secret */
 	SIM_TLS_COUNT
 };
 

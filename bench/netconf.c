@@ -18,17 +18,16 @@ static const struct ch_tls_server_options tls_options[SIM_TLS_COUNT] = {
 	[SIM_TLS_NO_CERT_REQUEST] = {.request_client_certificate = false},
 	[SIM_TLS_WEAK_KEY] = {.request_client_certificate = true,
 			      .cipher_list = "ECDHE+AESGCM:@SECLEVEL=0"},
-	[SIM_TLS_ONLY_1_1] = {.min_version = 0x0302,
-			      .max_version = 0x0302,
+	[SIM_TLS_ONLY_1_1] = {.min_version = 0x0302, .max_version = 0x0302,
 			      .request_client_certificate = true,
 			      .cipher_list = "ALL:@SECLEVEL=0"},
-	[SIM_TLS_CBC] = {.max_version = CH_TLS_1_2,
-			 .request_client_certificate = true,
+	[SIM_TLS_CBC] = {.max_version = CH_TLS_1_2, .request_client_certificate = true,
 			 .cipher_list = "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384"},
-	[SIM_TLS_RSA_KX] = {.max_version = CH_TLS_1_2,
-			    .request_client_certificate = true,
+	[SIM_TLS_RSA_KX] = {.max_version = CH_TLS_1_2, .request_client_certificate = true,
 			    .cipher_list = "AES128-GCM-SHA256:AES256-GCM-SHA384"},
 	[SIM_TLS_OTHER_CLIENT_CA] = {.request_client_certificate = true},
+	[SIM_TLS_NO_EMS] = {.max_version = CH_TLS_1_2, .request_client_certificate = true,
+			    .no_extended_master_secret = true},
 };
 
 int sim_shared_tls(struct sim_shared *shared, enum sim_tls tls, struct ch_tls_context **context)

@@ -13,7 +13,7 @@
 	X(SESSION_LIMIT, "session-limit", LOCAL, CONNECTION_REFUSED,                               \
 	  "max-sessions is reached; the connection was reset")                                     \
 	X(HANDSHAKE_LIMIT, "handshake-limit", LOCAL, CONNECTION_REFUSED,                           \
-	  "too many connections are logging in already; the connection was reset")                 \
+	  "too many connections are logging in already; the connection was reset")           \
 	X(SILENT, "silent", PEER, CONNECTION_FAILED,                                               \
 	  "the device sent nothing before the login deadline")                                     \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", PEER, CONNECTION_FAILED,                         \
@@ -33,6 +33,8 @@
 	  "the device ended TLS with a fatal alert")                                               \
 	X(CLIENT_CERT_REFUSED, "client-certificate-refused", NETWORK, AUTH_FAILED,                 \
 	  "the device refused the client certificate that is bound to it")                         \
+	X(NO_EMS, "no-extended-master-secret", PEER, AUTH_FAILED,                                  \
+	  "the device speaks TLS 1.2 without the extended master secret (RFC 7627)")               \
 	/* identity of the device (RFC 8071 C5-C7) */                                              \
 	X(CHAIN_LIMIT, "chain-too-long", PEER, AUTH_FAILED,                                        \
 	  "the certificate chain has too many certificates or bytes")                              \
@@ -47,7 +49,8 @@
 	  "a certificate of the chain is not valid yet")                                           \
 	X(WRONG_USAGE, "wrong-certificate-usage", PEER, AUTH_FAILED,                               \
 	  "the certificate is not allowed to identify a TLS server")                               \
-	X(WEAK_KEY, "weak-key", PEER, AUTH_FAILED, "a key or signature of the chain is too weak")  \
+	X(WEAK_KEY, "weak-key", PEER, AUTH_FAILED,                                                 \
+	  "a key or signature of the chain is too weak")                                           \
 	X(NO_IDENTIFIER, "no-identifier", PEER, NOT_ALLOWED,                                       \
 	  "the certificate lacks the identifier field of its manufacturer")                        \
 	X(WRONG_MANUFACTURER, "wrong-manufacturer", PEER, NOT_ALLOWED,                             \

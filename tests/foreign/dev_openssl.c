@@ -65,6 +65,8 @@ static void configure(SSL_CTX *ctx, const struct options *options)
 	check(SSL_CTX_set_num_tickets(ctx, options->tickets), "tickets");
 	if (options->tickets == 0)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	if (options->no_ems)
+		SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
 	if (options->pad != 0)
 		check(SSL_CTX_set_block_padding(ctx, options->pad), "padding");
 	if (options->fragment != 0)

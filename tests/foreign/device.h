@@ -42,6 +42,7 @@ struct options {
 	bool key_update_asks;	  /**< update_requested */
 	bool half_rtt;		  /**< the hello goes before the client's Finished came */
 	bool no_client_cert;	  /**< do not ask for one */
+	bool no_ems;		  /**< TLS 1.2 without extended master secret */
 	bool debug;
 };
 

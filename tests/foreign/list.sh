@@ -111,6 +111,8 @@ for suite in AES128-GCM-SHA256 AES256-GCM-SHA384 CHACHA20-POLY1305-SHA256; do
 done
 add gnutls-1.2-only-cbc gnutls check=refused ends=no-shared-cipher -- --tls 12 --ciphers AES-128-CBC
 add gnutls-1.3-only-ccm gnutls check=refused ends=no-shared-cipher -- --tls 13 --ciphers AES-128-CCM
+# row: 9325-ems
+add openssl-1.2-no-extended-master-secret openssl check=refused ends=no-extended-master-secret event=auth-failed named=1 want=collector+failed:,handshake+failure -- --tls 12 --no-ems
 add openssl-1.3-only-x448 openssl check=refused ends=no-shared-cipher -- --tls 13 --groups X448
 # The device takes RSA signatures only, and the collector has none.
 for v in 1.2 1.3; do

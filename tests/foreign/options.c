@@ -28,6 +28,7 @@ static const struct row {
 	{"tickets", NUMBER, offsetof(struct options, tickets), "session tickets to send"},
 	{"half-rtt", FLAG, offsetof(struct options, half_rtt), "TLS 1.3: hello in 0.5-RTT data"},
 	{"no-client-cert", FLAG, offsetof(struct options, no_client_cert), "do not ask for one"},
+	{"no-ems", FLAG, offsetof(struct options, no_ems), "no extended master secret (OpenSSL)"},
 	{"base", NUMBER, offsetof(struct options, base), "10 or 11; without it both"},
 	{"chunk", NUMBER, offsetof(struct options, chunk), "bytes per chunk"},
 	{"piece", NUMBER, offsetof(struct options, piece), "plaintext bytes per TLS record"},

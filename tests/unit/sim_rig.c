@@ -131,9 +131,15 @@ static void seal(struct rig *rig, struct ch_buf *plain)
 
 static void secure(struct rig *rig)
 {
+	struct ch_handshake_info info;
 	struct ch_record_keys keys;
 	struct ch_buf hello = {0};
 
+	ch_handshake_info(rig->handshake, &info);
+	if (!info.extended_master_secret) {
+		end(rig, CH_REASON_NO_EMS);
+		return;
+	}
 	must(ch_handshake_take_keys(rig->handshake, &keys) == 0, "keys");
 	ch_record_init(&rig->record, rig->engine, &keys, NULL);
 	ch_handshake_free(rig->handshake);
@@ -230,7 +236,9 @@ static void on_record(struct rig *rig, const struct ch_record_event *event)
 {
 	uint8_t code;
 
-	if (event->type == CH_RECORD_DATA)
+	if (event->type == CH_RECORD_DATA && event->len == 0 && ++rig->empty > 64)
+		end(rig, CH_REASON_RECORD_FLOOD);
+	else if (event->type == CH_RECORD_DATA)
 		on_plain(rig, event->data, event->len);
 	else if (event->type == CH_RECORD_HANDSHAKE && event->len > 0 && event->data[0] == 24)
 		must(ch_record_rekey(&rig->record, false) == 0, "rekey");

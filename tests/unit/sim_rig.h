@@ -33,6 +33,7 @@ struct rig {
 	enum ch_reason reason; /* how it ended; NONE = it lives */
 	uint32_t pump_bytes;   /* bytes the device gets at a time; 0 = all */
 	uint32_t replies, notifications, closed;
+	uint32_t empty; /* records of no data */
 	struct ch_buf last; /* the last reply or notification */
 };
 

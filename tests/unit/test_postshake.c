@@ -359,3 +359,53 @@ Test(postshake, fatal_alerts_are_told_by_name)
 	expect_detail("reason=client-certificate-refused detail=\"certificate_required\"");
 	cr_assert_eq(ch_stat(&worker.stats.alerts), 3);
 }
+
+/* ---- extended master secret ---- */
+
+/* A TLS 1.2 device; @ems: as after RFC 7627. */
+static void log_in_ems(struct device *d, bool ems)
+{
+	struct ch_tls_server_options options = {.max_version = CH_TLS_1_2,
+						.request_client_certificate = true,
+						.no_extended_master_secret = !ems};
+
+	device_init(d, CH_TLS_1_2);
+	ch_handshake_free(d->handshake);
+	ch_tls_context_free(d->context);
+	cr_assert_eq(ch_tls_server_new(&options, &d->context), 0);
+	cr_assert_eq(ch_handshake_server(d->context, d->credential, &d->handshake), 0);
+	accept_one();
+	pump(d);
+}
+
+/* row: 9325-ems */
+Test(postshake, tls12_without_extended_master_secret_is_refused_before_anything_is_said)
+{
+	struct device *d = &pool[0];
+
+	log_in_ems(d, false);
+	cr_assert_eq(reason_count(CH_REASON_NO_EMS), 1);
+	cr_assert_eq(d->plain.len, 0, "not even our hello");
+	cr_assert_eq(d->alert[0], 2);
+	cr_assert_eq(d->alert[1], CH_ALERT_HANDSHAKE_FAILURE);
+	cr_assert_eq(device_state(), CH_DEVICE_REFUSED);
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV), 0, false);
+	settle();
+	check_baseline();
+}
+
+/* row: 9325-ems */
+Test(postshake, tls12_without_extended_master_secret_is_taken_where_the_configuration_says_so)
+{
+	struct device *d = &pool[0];
+
+	config.master_secret = CH_MASTER_SECRET_ANY;
+	for (int ems = 0; ems < 2; ems++) {
+		log_in_ems(d, ems);
+		cr_assert_eq(only_conn()->no_ems, !ems);
+		device_say(d, SERVER_HELLO);
+		pump(d);
+		cr_assert_eq(only_conn()->state, CH_CONN_OPEN);
+		end_by(d, "\1\0");
+	}
+}

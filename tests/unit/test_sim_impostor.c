@@ -50,8 +50,8 @@ Test(sim_impostor, stolen_cert_cannot_prove_possession)
 Test(sim_impostor, tls_settings_are_refused_for_their_reason)
 {
 	static const char *const names[] = {
-		"no-cert-request", "refuses-client", "tls11-only",	 "cbc-only",
-		"rsa-kx-only",	   "fatal-alert",    "broken-handshake", "garbage",
+		"no-cert-request", "refuses-client", "tls11-only", "cbc-only", "rsa-kx-only",
+		"no-ems", "fatal-alert", "broken-handshake", "garbage",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_reason(names[i]);

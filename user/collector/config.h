@@ -49,6 +49,9 @@ struct ch_config_profile {
 
 enum ch_unknown_policy { CH_UNKNOWN_REJECT, CH_UNKNOWN_QUARANTINE };
 
+/** What TLS 1.2 must offer (RFC 7627). */
+enum ch_master_secret_policy { CH_MASTER_SECRET_EXTENDED, CH_MASTER_SECRET_ANY };
+
 struct ch_config {
 	_Atomic uint32_t holders; /**< beside the one who loaded it */
 	char *file;	 /**< as given */
@@ -68,6 +71,7 @@ struct ch_config {
 	enum ch_unknown_policy unknown;
 
 	enum ch_layer_policy record_layer;
+	enum ch_master_secret_policy master_secret; /**< extended-master-secret */
 
 	char *control_socket; /**< path, resolved */
 	char *spool_directory; /**< NULL = no spool */

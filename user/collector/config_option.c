@@ -105,6 +105,12 @@ static const struct ch_choice layers[] = {
 	{NULL, 0},
 };
 
+static const struct ch_choice master_secrets[] = {
+	{"require", CH_MASTER_SECRET_EXTENDED},
+	{"if-offered", CH_MASTER_SECRET_ANY},
+	{NULL, 0},
+};
+
 static const struct ch_choice levels[] = {
 	{"error", CH_LOG_ERROR},
 	{"warning", CH_LOG_WARNING},
@@ -115,6 +121,7 @@ static const struct ch_choice levels[] = {
 
 _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind) == 4 &&
 		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_layer_policy) == 4 &&
+		       sizeof(enum ch_master_secret_policy) == 4 &&
 		       sizeof(enum ch_log_level) == 4,
 	       "a choice is stored as 32 bits");
 
@@ -125,11 +132,14 @@ _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind)
 const struct ch_option ch_options[] = {
 	{CH_SECTION_ROOT, "record-layer", CH_OPTION_CHOICE, IN(record_layer), .choices = layers,
 	 .fallback = "auto",
-	 .help = "where TLS records are protected after the handshake: auto (in the kernel where "
-		 "it "
-		 "can do all that TLS demands, else in user space), kernel (also TLS 1.3 on a "
-		 "kernel "
+	 .help = "where TLS records are protected after the handshake: auto (in the kernel where it "
+		 "can do all that TLS demands, else in user space), kernel (also TLS 1.3 on a kernel "
 		 "that cannot change keys: a KeyUpdate then ends the session), user"},
+	{CH_SECTION_ROOT, "extended-master-secret", CH_OPTION_CHOICE, IN(master_secret),
+	 .choices = master_secrets, .fallback = "require",
+	 .help = "TLS 1.2 with devices that lack RFC 7627: require refuses them, if-offered takes "
+		 "them (a device in the middle can then make two sessions share their keys); TLS 1.3 "
+		 "always has it"},
 
 	{CH_SECTION_LISTEN, "name", CH_OPTION_NAME, OF(listener, name), .required = true,
 	 .help = "how logs and errors call this listener"},
@@ -141,8 +151,7 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_MANUFACTURERS, "name", CH_OPTION_NAME, OF(manufacturer, name), .required = true,
 	 .help = "how the inventory calls the manufacturer"},
 	{CH_SECTION_MANUFACTURERS, "ca", CH_OPTION_PATH, OF(manufacturer, ca), .required = true,
-	 .help = "PEM file, or directory of them (*.pem, *.crt, *.cer), with the CA certificates "
-		 "that "
+	 .help = "PEM file, or directory of them (*.pem, *.crt, *.cer), with the CA certificates that "
 		 "are trust anchors for this manufacturer's devices, and for no other's"},
 	{CH_SECTION_MANUFACTURERS, "identifier", CH_OPTION_CHOICE, OF(manufacturer, identifier),
 	 .choices = identifiers, .required = true,
@@ -163,8 +172,7 @@ const struct ch_option ch_options[] = {
 		 "(the running configuration), subscribe (RFC 5277 notifications)"},
 	{CH_SECTION_PROFILES, "subscribe-without-interleave", CH_OPTION_BOOL,
 	 OF(profile, subscribe_without_interleave), .fallback = "false",
-	 .help = "subscribe also where the device lacks :interleave; it takes no requests "
-		 "afterwards"},
+	 .help = "subscribe also where the device lacks :interleave; it takes no requests afterwards"},
 	{CH_SECTION_PROFILES, "probe-interval", CH_OPTION_DURATION, OF(profile, probe_interval_ns),
 	 SECOND, 24 * HOUR, 1, .fallback = "0", .zero = "never",
 	 .help = "how long a session may be silent before the device is asked whether it lives"},
@@ -186,8 +194,7 @@ const struct ch_option ch_options[] = {
 	 .fallback = "1GiB", .help = "of all spool files together; the oldest are removed first"},
 	{CH_SECTION_SPOOL, "file-bytes", CH_OPTION_SIZE, IN(spool_file_bytes), 64 * KIB, 64 * GIB,
 	 .fallback = "64MiB",
-	 .help = "size at which a file is rotated; no more than an eighth of max-bytes, which "
-		 "lowers "
+	 .help = "size at which a file is rotated; no more than an eighth of max-bytes, which lowers "
 		 "the default too"},
 
 	{CH_SECTION_LIMITS, "threads", CH_OPTION_UINT, IN(threads), 1, 128, .fallback = "0",
@@ -197,14 +204,12 @@ const struct ch_option ch_options[] = {
 	 .fallback = "16384", .help = "connections in any state; more are reset and counted"},
 	{CH_SECTION_LIMITS, "max-handshakes", CH_OPTION_UINT, IN(max_handshakes), 1, 1048576,
 	 .fallback = "1024",
-	 .help = "connections that are logging in; no more than max-sessions, which lowers the "
-		 "default "
+	 .help = "connections that are logging in; no more than max-sessions, which lowers the default "
 		 "too"},
 	{CH_SECTION_LIMITS, "login-timeout", CH_OPTION_DURATION, IN(login_timeout_ns), 100 * MS,
 	 HOUR / 6, 1, .fallback = "10s", .help = "from accept to the NETCONF hello of the device"},
 	{CH_SECTION_LIMITS, "max-message", CH_OPTION_SIZE, IN(max_message), KIB, GIB,
-	 .fallback = "16MiB",
-	 .help = "of one NETCONF message, a longer one ends the session; no more than byte-budget, "
+	 .fallback = "16MiB", .help = "of one NETCONF message, a longer one ends the session; no more than byte-budget, "
 		 "which lowers the default too"},
 	{CH_SECTION_LIMITS, "max-chunks", CH_OPTION_UINT, IN(max_chunks), 1, UINT32_MAX,
 	 .fallback = "1048576", .help = "chunks of one NETCONF message (RFC 6242 framing)"},

@@ -152,8 +152,13 @@ static void act_arm(struct ch_worker *w, struct ch_conn *conn)
 {
 	int err = ch_session_arm(w, conn);
 
-	if (err != 0)
+	if (err != 0) {
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
+	} else if (conn->no_ems && w->shared->config->master_secret == CH_MASTER_SECRET_EXTENDED) {
+		/* The alert of RFC 7627 section 5.2; only the record layer can still say it. */
+		conn->alert = CH_ALERT_HANDSHAKE_FAILURE;
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_NO_EMS, NULL);
+	}
 }
 
 void ch_conn_event(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_event event)

@@ -71,6 +71,7 @@ struct ch_conn {
 	bool answered : 1;     /**< the device answered close-session: alive to the end */
 	bool update_owed : 1;  /**< the device asked for a KeyUpdate: before our next data */
 	bool update_asked : 1; /**< we asked for one, and it has not come yet */
+	bool no_ems : 1;       /**< TLS 1.2 without extended master secret */
 	int16_t send_error;    /**< negated errno; the receive behind it may just end */
 	uint8_t layer_why;     /**< enum ch_layer_why */
 	uint8_t control_count;

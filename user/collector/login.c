@@ -184,6 +184,7 @@ static void step_done(struct ch_worker *w, struct ch_conn *conn)
 	conn->version = info.version;
 	conn->aead = info.aead;
 	conn->cipher = info.cipher;
+	conn->no_ems = !info.extended_master_secret;
 	ch_conn_connecting(w, conn);
 	ch_conn_event(w, conn, CH_EV_STEP_DONE);
 	ch_conn_flush(w, conn);

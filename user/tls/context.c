@@ -97,6 +97,8 @@ static bool configure_server(SSL_CTX *ssl, const struct ch_tls_server_options *o
 	SSL_CTX_set_security_level(ssl, 0);
 	if (options->tickets == 0)
 		SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
+	if (options->no_extended_master_secret)
+		SSL_CTX_set_options(ssl, SSL_OP_NO_EXTENDED_MASTER_SECRET);
 	if (options->request_client_certificate)
 		SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	if (options->client_ca_file == NULL)

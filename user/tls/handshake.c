@@ -344,6 +344,8 @@ void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake
 	info->aead = aead_of(cipher);
 	info->cipher = SSL_CIPHER_get_name(cipher);
 	info->group = group_name(handshake->ssl);
+	info->extended_master_secret = info->version == CH_TLS_1_3 ||
+				       SSL_get_extms_support(handshake->ssl) == 1;
 }
 
 const struct ch_identity *ch_handshake_identity(const struct ch_handshake *handshake)

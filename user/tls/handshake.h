@@ -40,6 +40,7 @@ struct ch_tls_server_options {
 	const char *cipher_list;  /**< TLS 1.2 suites in OpenSSL's syntax; NULL = the AEAD suites */
 	const char *ciphersuites; /**< TLS 1.3 suites in OpenSSL's syntax; NULL = the AEAD suites */
 	unsigned tickets;	  /**< TLS 1.3 session tickets to send after the handshake */
+	bool no_extended_master_secret; /**< TLS 1.2 as before RFC 7627 */
 };
 CH_NODISCARD int ch_tls_server_new(const struct ch_tls_server_options *options,
 				   struct ch_tls_context **context);
@@ -90,6 +91,7 @@ struct ch_handshake_info {
 	uint8_t aead;	  /**< enum ch_aead */
 	const char *cipher;
 	const char *group;
+	bool extended_master_secret; /**< RFC 7627; TLS 1.3 always has what it is for */
 };
 void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake_info *info);
 
