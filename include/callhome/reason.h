@@ -51,6 +51,14 @@
 	  "the certificate is not allowed to identify a TLS server")                               \
 	X(WEAK_KEY, "weak-key", PEER, AUTH_FAILED,                                                 \
 	  "a key or signature of the chain is too weak")                                           \
+	X(REVOKED, "revoked", PEER, AUTH_FAILED,                                                   \
+	  "a certificate of the chain is revoked")                                                 \
+	X(REVOCATION_UNKNOWN, "revocation-unknown", LOCAL, AUTH_FAILED,                            \
+	  "no valid revocation list or staple tells of a certificate, and one is required")        \
+	X(REVOCATION_STALE, "revocation-stale", LOCAL, AUTH_FAILED,                                \
+	  "the revocation list or staple for a certificate is out of date")                        \
+	X(BAD_STAPLE, "bad-ocsp-staple", PEER, AUTH_FAILED,                                        \
+	  "the stapled OCSP response is malformed, of another certificate or wrongly signed")      \
 	X(NO_IDENTIFIER, "no-identifier", PEER, NOT_ALLOWED,                                       \
 	  "the certificate lacks the identifier field of its manufacturer")                        \
 	X(WRONG_MANUFACTURER, "wrong-manufacturer", PEER, NOT_ALLOWED,                             \

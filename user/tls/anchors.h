@@ -7,6 +7,8 @@
 struct ch_manufacturer {
 	char *name;
 	enum ch_identifier_kind kind;
+	enum ch_revocation_mode revocation;
+	enum ch_stale_policy stale;
 	STACK_OF(X509) *anchors;
 	uint8_t (*digests)[32]; /**< SHA-256 of each anchor */
 	X509_STORE *store; /**< of these anchors only (SC3) */

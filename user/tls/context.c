@@ -36,6 +36,8 @@ static bool configure_client(SSL_CTX *ssl, struct ch_tls_context *context)
 	SSL_CTX_set_security_level(ssl, 2);
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(ssl, ch_handshake_on_verify, context);
+	SSL_CTX_set_tlsext_status_cb(ssl, ch_handshake_on_staple);
+	SSL_CTX_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp);
 	/* No default certificate: nothing is sent to a device that has not proven its key. */
 	SSL_CTX_set_cert_cb(ssl, ch_handshake_on_certificate_request, NULL);
 	return configure(ssl, TLS1_2_VERSION, TLS1_3_VERSION) &&
@@ -81,6 +83,36 @@ out:
 	return err;
 }
 
+void ch_tls_client_revocation(struct ch_tls_context *context, struct ch_revocation *set)
+{
+	struct ch_revocation *before = context->verifier.revocation;
+
+	context->verifier.revocation = ch_revocation_take(set);
+	ch_revocation_drop(before);
+}
+
+/* For a client that asked. */
+static int give_staple(SSL *ssl, void *context)
+{
+	const struct ch_buf *staple = &((struct ch_tls_context *)context)->staple;
+	uint8_t *copy = OPENSSL_memdup(staple->data, staple->len);
+
+	if (copy == NULL)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	/* OpenSSL frees it. */
+	SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)staple->len);
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int set_staple(struct ch_tls_context *context, const struct ch_tls_server_options *options)
+{
+	if (options->staple == NULL)
+		return 0;
+	SSL_CTX_set_tlsext_status_cb(context->ssl, give_staple);
+	SSL_CTX_set_tlsext_status_arg(context->ssl, context);
+	return ch_buf_append(&context->staple, options->staple, options->staple_len);
+}
+
 static int accept_any_client(X509_STORE_CTX *store_ctx, void *unused)
 {
 	(void)unused;
@@ -121,6 +153,8 @@ int ch_tls_server_new(const struct ch_tls_server_options *options, struct ch_tls
 		err = -ENOMEM;
 	else if (!configure_server(made->ssl, options))
 		err = CH_E_CONFIG;
+	else
+		err = set_staple(made, options);
 	ERR_clear_error();
 	if (err == 0)
 		*context = made;
@@ -134,6 +168,8 @@ void ch_tls_context_free(struct ch_tls_context *context)
 	if (context == NULL)
 		return;
 	ch_issuers_free(context->verifier.issuers);
+	ch_revocation_drop(context->verifier.revocation);
+	ch_buf_deinit(&context->staple);
 	SSL_CTX_free(context->ssl);
 	free(context);
 }

@@ -9,6 +9,7 @@ struct ch_tls_context {
 	SSL_CTX *ssl;
 	bool client;
 	struct ch_verifier verifier; /**< client only */
+	struct ch_buf staple;	     /**< server only */
 };
 
 /** Records of one direction, as their headers tell. */
@@ -43,6 +44,7 @@ struct ch_handshake {
 
 /** Callbacks of the client's SSL_CTX; the handshake is the application data of the SSL object. */
 int ch_handshake_on_verify(X509_STORE_CTX *store_ctx, void *context);
+int ch_handshake_on_staple(SSL *ssl, void *unused);
 int ch_handshake_on_certificate_request(SSL *ssl, void *unused);
 /** Of both roles: keeps the TLS 1.3 traffic secrets. */
 void ch_handshake_on_secret(const SSL *ssl, const char *line);

@@ -4,6 +4,7 @@
 #include "context.h"
 #include "credential.h"
 #include "keys.h"
+#include "status.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -81,6 +82,30 @@ int ch_handshake_on_certificate_request(SSL *ssl, void *unused)
 	}
 	handshake->presented = true;
 	return 1;
+}
+
+/*
+ * OpenSSL comes here, with a staple or without, when the device's flight is complete (TLS 1.2:
+ * ServerHelloDone, TLS 1.3: Finished): its key is proven and nothing of ours went out.
+ */
+int ch_handshake_on_staple(SSL *ssl, void *unused)
+{
+	struct ch_handshake *handshake = SSL_get_app_data(ssl);
+	const uint8_t *der = NULL;
+	long len = SSL_get_tlsext_status_ocsp_resp(ssl, &der);
+	struct ch_slice response = {der, der != NULL && len > 0 ? (size_t)len : 0};
+	enum ch_reason reason;
+
+	(void)unused;
+	if (!handshake->accepted)
+		return 0;
+	reason = ch_status_staple(&handshake->verdict, SSL_get0_peer_certificate(ssl), response);
+	if (reason == CH_REASON_NONE)
+		return 1;
+	handshake->proven = true;
+	handshake->presented = false;
+	finish(handshake, reason, handshake->verdict.detail);
+	return 0;
 }
 
 static int hex_digit(char c)
@@ -174,6 +199,7 @@ void ch_handshake_free(struct ch_handshake *handshake)
 	if (handshake == NULL)
 		return;
 	SSL_free(handshake->ssl);
+	X509_free(handshake->verdict.issuer);
 	explicit_bzero(handshake, sizeof(*handshake));
 	free(handshake);
 }
@@ -346,6 +372,8 @@ void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake
 	info->group = group_name(handshake->ssl);
 	info->extended_master_secret = info->version == CH_TLS_1_3 ||
 				       SSL_get_extms_support(handshake->ssl) == 1;
+	info->stapled = handshake->verdict.stapled;
+	info->crl_stale = handshake->verdict.stale;
 }
 
 const struct ch_identity *ch_handshake_identity(const struct ch_handshake *handshake)

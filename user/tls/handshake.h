@@ -13,6 +13,7 @@
  * Thread: a context and its handshakes belong to one thread.
  */
 #include "proof.h"
+#include "revocation.h"
 #include "trust.h"
 #include "user/core/buf.h"
 #include "user/core/record_keys.h"
@@ -31,6 +32,12 @@ struct ch_tls_client_options {
 CH_NODISCARD int ch_tls_client_new(const struct ch_tls_client_options *options,
 				   struct ch_tls_context **context);
 
+/**
+ * From the next handshake on these revocation lists count (the context takes a reference of its
+ * own); NULL: none.
+ */
+void ch_tls_client_revocation(struct ch_tls_context *context, struct ch_revocation *set);
+
 /** Device (TLS server): for the simulator and the tests. */
 struct ch_tls_server_options {
 	uint16_t min_version; /**< enum ch_tls_version; 0 = TLS 1.2 */
@@ -41,6 +48,8 @@ struct ch_tls_server_options {
 	const char *ciphersuites; /**< TLS 1.3 suites in OpenSSL's syntax; NULL = the AEAD suites */
 	unsigned tickets;	  /**< TLS 1.3 session tickets to send after the handshake */
 	bool no_extended_master_secret; /**< TLS 1.2 as before RFC 7627 */
+	const uint8_t *staple;	  /**< DER of an OCSP response for who asks; NULL = none (copied) */
+	size_t staple_len;
 };
 CH_NODISCARD int ch_tls_server_new(const struct ch_tls_server_options *options,
 				   struct ch_tls_context **context);
@@ -92,6 +101,8 @@ struct ch_handshake_info {
 	const char *cipher;
 	const char *group;
 	bool extended_master_secret; /**< RFC 7627; TLS 1.3 always has what it is for */
+	bool stapled;	/**< client: a stapled OCSP response says that the device is good */
+	bool crl_stale; /**< client: accepted although a revocation list or staple is out of date */
 };
 void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake_info *info);
 

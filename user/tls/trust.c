@@ -43,6 +43,13 @@ void ch_trust_free(struct ch_trust *trust)
 	free(trust);
 }
 
+void ch_trust_set_revocation(struct ch_trust *trust, size_t index, enum ch_revocation_mode mode,
+			     enum ch_stale_policy stale)
+{
+	trust->manufacturers[index].revocation = mode;
+	trust->manufacturers[index].stale = stale;
+}
+
 size_t ch_trust_count(const struct ch_trust *trust)
 {
 	return trust->count;

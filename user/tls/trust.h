@@ -102,6 +102,19 @@ struct ch_match {
 typedef enum ch_reason (*ch_lookup_fn)(void *ctx, const struct ch_identity *identity,
 				       struct ch_match *match);
 
+/** What a manufacturer's devices need to show that they are not revoked. */
+enum ch_revocation_mode {
+	CH_REVOCATION_IF_PRESENT, /**< revoked is refused; no list or staple is fine */
+	CH_REVOCATION_REQUIRE,	  /**< every certificate below the anchor needs a valid status */
+	CH_REVOCATION_OFF,	  /**< nothing is looked up */
+};
+
+/** What a list or staple behind its nextUpdate says about a certificate that it does not revoke. */
+enum ch_stale_policy {
+	CH_STALE_ACCEPT, /**< it is good; counted */
+	CH_STALE_REFUSE, /**< nothing: the device is refused */
+};
+
 /** Trust anchors of all manufacturers. Immutable once built; one per thread. */
 struct ch_trust;
 
@@ -119,6 +132,12 @@ CH_NODISCARD int ch_trust_add(struct ch_trust *trust, const char *name, const ch
 
 /** Whose anchor the certificate of that SHA-256 is. @return its index or CH_MANUFACTURER_NONE */
 uint32_t ch_trust_by_anchor(const struct ch_trust *trust, const uint8_t sha256[32]);
+/**
+ * What the devices of manufacturer @index need of revocation lists and staples; without this
+ * call CH_REVOCATION_IF_PRESENT and CH_STALE_ACCEPT (see revocation.h).
+ */
+void ch_trust_set_revocation(struct ch_trust *trust, size_t index, enum ch_revocation_mode mode,
+			     enum ch_stale_policy stale);
 
 /** How many manufacturers there are. */
 size_t ch_trust_count(const struct ch_trust *trust);

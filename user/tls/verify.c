@@ -3,6 +3,7 @@
 
 #include "identity.h"
 #include "provider.h"
+#include "status.h"
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
@@ -25,6 +26,7 @@ int ch_verify_error(enum ch_reason reason)
 		[CH_REASON_NOT_YET_VALID] = X509_V_ERR_CERT_NOT_YET_VALID,
 		[CH_REASON_WRONG_USAGE] = X509_V_ERR_INVALID_PURPOSE,
 		[CH_REASON_WEAK_KEY] = X509_V_ERR_EE_KEY_TOO_SMALL,
+		[CH_REASON_REVOKED] = X509_V_ERR_CERT_REVOKED,
 		[CH_REASON_INTERNAL] = X509_V_ERR_OUT_OF_MEM,
 	};
 
@@ -196,9 +198,9 @@ static int verify_path(X509_STORE_CTX *ctx, X509_STORE *store, X509 *leaf, STACK
 
 /*
  * With an issuer that was verified before.
- * @return what is behind the device; NULL: the long way is to tell, also why not
+ * @return the issuer; NULL: the long way is to tell, also why not
  */
-static const struct ch_path *check_short_path(const struct ch_verifier *verifier,
+static const struct ch_issuer *check_short_path(const struct ch_verifier *verifier,
 					      const struct ch_manufacturer *manufacturer,
 					      X509 *leaf, STACK_OF(X509) *chain,
 					      X509_STORE_CTX *ctx)
@@ -209,7 +211,29 @@ static const struct ch_path *check_short_path(const struct ch_verifier *verifier
 
 	if (issuer != NULL)
 		X509_STORE_CTX_cleanup(ctx);
-	return good ? &issuer->behind : NULL;
+	return good ? issuer : NULL;
+}
+
+static enum ch_reason check_short_status(const struct ch_verifier *verifier,
+					 const struct ch_manufacturer *manufacturer, X509 *leaf,
+					 const struct ch_issuer *issuer, struct ch_verdict *verdict)
+{
+	X509 *const way[] = {leaf, issuer->cert, issuer->anchor};
+
+	ch_path_join(&verdict->path, &issuer->behind);
+	return ch_status_lists(verifier, manufacturer, way, verdict->path.count, verdict);
+}
+
+static enum ch_reason check_status(const struct ch_verifier *verifier,
+				   const struct ch_manufacturer *manufacturer,
+				   STACK_OF(X509) *chain, struct ch_verdict *verdict)
+{
+	X509 *way[CH_CHAIN_MAX + 1];
+
+	/* note_path has seen an anchor behind as many certificates. */
+	for (int i = 0; i <= verdict->path.count; i++)
+		way[i] = sk_X509_value(chain, i);
+	return ch_status_lists(verifier, manufacturer, way, verdict->path.count, verdict);
 }
 
 /* Up to the first anchor: what is above it has no say, even where the way goes on. */
@@ -234,15 +258,14 @@ static enum ch_reason check_path(const struct ch_verifier *verifier,
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(ch_tls_algorithms(), NULL);
 	enum ch_reason reason = CH_REASON_INTERNAL;
-	const struct ch_path *behind;
+	const struct ch_issuer *issuer;
 	int error;
 
 	if (ctx == NULL)
 		goto out;
-	behind = check_short_path(verifier, manufacturer, leaf, chain, ctx);
-	if (behind != NULL) {
-		ch_path_join(&verdict->path, behind);
-		reason = CH_REASON_NONE;
+	issuer = check_short_path(verifier, manufacturer, leaf, chain, ctx);
+	if (issuer != NULL) {
+		reason = check_short_status(verifier, manufacturer, leaf, issuer, verdict);
 		goto out;
 	}
 	error = verify_path(ctx, manufacturer->store, leaf, chain);
@@ -259,6 +282,9 @@ static enum ch_reason check_path(const struct ch_verifier *verifier,
 	if (reason == CH_REASON_NONE)
 		ch_issuers_learn(verifier->issuers, manufacturer, X509_STORE_CTX_get0_chain(ctx),
 				 &verdict->path);
+	if (reason == CH_REASON_NONE)
+		reason = check_status(verifier, manufacturer, X509_STORE_CTX_get0_chain(ctx),
+				      verdict);
 out:
 	X509_STORE_CTX_free(ctx);
 	return reason;
@@ -308,10 +334,14 @@ static enum ch_reason judge(const struct ch_verifier *verifier, X509 *leaf, STAC
 	if (ch_identity_init(&verdict->identity, leaf) != 0 ||
 	    ch_path_append(&verdict->path, leaf) != 0)
 		return CH_REASON_BAD_CERT;
-	/* A pin stands for the chain and its usage, not for the dates (docs/identity.md). */
+	/* A pin stands for the chain and its usage, not for dates and revocation (docs/identity.md). */
 	if (verifier->lookup(verifier->lookup_ctx, &verdict->identity, &verdict->match) ==
-	    CH_REASON_NONE)
-		return check_dates(leaf, verdict);
+	    CH_REASON_NONE) {
+		reason = check_dates(leaf, verdict);
+		if (reason == CH_REASON_NONE)
+			reason = ch_status_lists(verifier, NULL, &leaf, 1, verdict);
+		return reason;
+	}
 	memset(&verdict->match, 0, sizeof(verdict->match));
 	return judge_path(verifier, leaf, chain, verdict);
 }

@@ -6,6 +6,7 @@
  */
 #include "anchors.h"
 #include "issuers.h"
+#include "revocation_set.h"
 #include "trust.h"
 
 #define CH_DETAIL_MAX 160 /**< bytes of a detail text */
@@ -15,6 +16,11 @@ struct ch_verdict {
 	struct ch_identity identity; /**< meaningful when accepted */
 	struct ch_match match;	     /**< meaningful when accepted */
 	struct ch_path path;	     /**< meaningful when accepted */
+	X509 *issuer;		     /**< of the device, for its staple; NULL by a pin (owned) */
+	enum ch_reason lacking;	     /**< why the lists do not do for it: a staple must */
+	bool refuse_stale;	     /**< policy for its staple */
+	bool stale;		     /**< accepted by what is out of date */
+	bool stapled;		     /**< by a good staple */
 	char detail[CH_DETAIL_MAX];  /**< more words for the log, "" if none */
 };
 
@@ -24,6 +30,7 @@ struct ch_verifier {
 	ch_lookup_fn lookup;
 	void *lookup_ctx;
 	struct ch_issuers *issuers; /**< owned by the context */
+	struct ch_revocation *revocation; /**< a reference of the context's; NULL = no lists */
 };
 
 /** Judges @leaf with the presented @chain (which holds the leaf too). */
