@@ -13,6 +13,15 @@ hup()
 	until_true 30 eval "[ \"\$(reloads)\" = $1 ]"
 }
 
+# reload NAME REGEX: callhome reload --wait succeeds and says so.
+reload()
+{
+	local said
+	said=$(cli reload --wait 2>&1)
+	equals "$1: exit status" $? 0
+	matches "$1: what changed" "$said" "$2"
+}
+
 site live 3
 start_daemon || exit 1
 sim_start --devices 3 --notify-rate 0 --rate 0
@@ -32,15 +41,19 @@ equals "no other session ended" "$(events '"event":"device-disconnected"')" 1
 matches "a removed device is unknown to the applications" "$(cli show acme-000001 2>&1)" 'acme-000001'
 
 printf 'acme,ACM-00000001,acme-000001,default,default\n' >>"$site/devices.csv"
-hup 2
+reload "an added device" '^generation 3: 131 devices, 1 added, 0 removed, 0 changed$'
 if until_true 30 up 3; then ok "a device that is added may log in at once"; else not_ok "a device that is added may log in at once"; fi
 
 echo 'acme,ACM-1,broken,nocredential,default' >>"$site/devices.csv"
-kill -HUP "$daemon"
-if until_true 20 grep -q 'event=reload-failed' "$site/daemon.log"; then
-	matches "a broken file is named with its line" "$(grep 'event=reload-failed' "$site/daemon.log")" \
-		'devices.csv:[0-9]+: unknown credential'
-else not_ok "a broken file is named with its line" "$(tail "$site/daemon.log")"; fi
+said=$(cli reload --wait 2>&1)
+equals "a broken file: exit status" $? 1
+matches "a broken file is named with its line" "$said" 'devices.csv:[0-9]+: unknown credential "nocredential"'
+matches "and in the log" "$(cat "$site/daemon.log")" 'event=reload-failed text=".*devices.csv:[0-9]+: unknown credential'
+matches "status shows the generation and the failure" "$(cli status | tr '\n' ' ')" \
+	'generation 3, loaded [0-9TZ:-]+ +the reload at [0-9TZ:-]+ failed: .*devices.csv:[0-9]+: unknown'
+"$BIN/callhome" config check "$site/callhomed.yaml" >/dev/null 2>"$tmp/err"
+equals "config check finds it too: exit status" $? 2
+matches "config check finds it too" "$(cat "$tmp/err")" 'devices.csv:[0-9]+: unknown credential'
 if until_true 20 eval '[ "$(events "\"event\":\"reload-failed\"")" = 1 ]'; then ok "the failure is an event"; else
 	not_ok "the failure is an event"
 fi
@@ -48,7 +61,8 @@ if up 3; then ok "a broken file leaves the sessions alone"; else not_ok "a broke
 sed -i '$d' "$site/devices.csv"
 
 sed -i 's/^acme,ACM-00000002,acme-000002,/acme,ACM-00000002,renamed-2,/' "$site/devices.csv"
-hup 3
+matches "config check says when all is well" "$("$BIN/callhome" config check "$site/callhomed.yaml")" ': ok, 131 devices'
+reload "a new name" '1 added, 1 removed'
 if until_true 20 ended device-removed 2; then ok "an identity under another name ends the session of the old one"; else
 	not_ok "an identity under another name ends the session of the old one"
 fi
@@ -57,7 +71,7 @@ if until_true 30 eval 'cli devices --state connected | grep -q renamed-2'; then 
 fi
 
 sed -i 's/^acme,ACM-00000000,acme-000000,/acme,ACM-FFFF0000,acme-000000,/' "$site/devices.csv"
-hup 4
+reload "another identity" '0 added, 0 removed'
 if until_true 20 ended trust-changed; then ok "a name with another identity ends the session"; else
 	not_ok "a name with another identity ends the session" "$(tail "$site/daemon.log")"
 fi
@@ -67,7 +81,7 @@ cp "$site/borg-ca.pem" "$site/other.pem"
 "$BIN/callhome-sim" gen-certs --dir "$tmp/other" --devices 1 --listen 127.0.0.1:1 >/dev/null
 sed -i 's/ca: acme-ca.pem/ca: fresh.pem/' "$site/callhomed.yaml"
 cp "$tmp/other/acme-ca.pem" "$site/fresh.pem"
-hup 5
+reload "another anchor" '^generation 6'
 if until_true 20 ended trust-changed 3; then ok "a withdrawn anchor ends the sessions that stood on it"; else
 	not_ok "a withdrawn anchor ends the sessions that stood on it" "$(tail "$site/daemon.log")"
 fi
@@ -75,7 +89,7 @@ if until_true 20 eval '[ "$(events "\"event\":\"auth-failed\"")" -ge 2 ]'; then 
 
 sed -i 's/^control:.*/control: {socket: elsewhere.sock}/' "$site/callhomed.yaml"
 printf 'limits: {max-sessions: 77}\n' >>"$site/callhomed.yaml"
-hup 6
+reload "keys that need a restart" 'limits.max-sessions was changed'
 for key in control.socket limits.max-sessions; do
 	matches "a key that needs a restart is named: $key" "$(cat "$site/daemon.log")" \
 		"event=reload-warning text=.*: $key was changed; it takes effect with a restart"

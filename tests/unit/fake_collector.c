@@ -12,6 +12,7 @@
 
 struct ch_collector {
 	uint32_t devices;
+	unsigned reloads;
 	bool killed[16];
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -178,7 +179,32 @@ void ch_collector_view(const struct ch_collector *collector, struct ch_collector
 		.login_p99_us = 98700,
 		.quarantined = 20,
 		.record_layer = "user",
+		.generation = 3,
+		.loaded_unix_ns = UINT64_C(1767225600000000000),
 	};
+}
+
+/* Three reloads after each other: good with a warning, bad with two mistakes, stopping. */
+int ch_collector_reload_start(struct ch_collector *collector, enum ch_reload_kind kind,
+			      ch_reload_fn fn, void *ctx)
+{
+	const struct ch_reload_result good = {.generation = 4,
+					      .devices = 1000,
+					      .added = 3,
+					      .removed = 2,
+					      .changed = 1,
+					      .text = "c.yaml: listen.address was changed\n"};
+	const struct ch_reload_result bad = {.error = CH_E_CONFIG,
+					     .text = "c.yaml:1:2: one\nd.csv:3: two\n"};
+	unsigned time = collector->reloads++;
+
+	if (kind != CH_RELOAD_ALL)
+		abort();
+	if (time % 3 == 2)
+		return CH_E_STATE;
+	if (fn != NULL)
+		fn(ctx, time % 3 == 0 ? &good : &bad);
+	return 0;
 }
 
 void ch_collector_counters(const struct ch_collector *collector,

@@ -3,7 +3,7 @@
 /* links: collector proto core */
 /* sources: tests/unit/fake_collector.c user/cli/cli.c user/cli/clean.c user/cli/devices.c */
 /* sources: user/cli/doctor.c user/cli/http.c user/cli/kill.c user/cli/output.c user/cli/rpc.c */
-/* sources: user/cli/show.c user/cli/status.c */
+/* sources: user/cli/reload.c user/cli/config.c user/cli/show.c user/cli/status.c */
 #include "user/cli/cli.h"
 #include "tests/unit/fake_collector.h"
 #include "user/collector/control.h"
@@ -364,6 +364,7 @@ Test(cli, status_is_for_people)
 			 "logins         0, p50 2.1 ms, p99 98.7 ms\n"
 			 "limits         10000 sessions, 500 logging in, 2 threads\n"
 			 "record layer   user\n"
+			 "judged by      generation 3, loaded 2026-01-01T00:00:00Z\n"
 			 "held for peers 4.0 KiB of 1.0 GiB\n"
 			 "spool          11 events, 22 notifications, 33 replies; 4 lines dropped, "
 			 "5 errors\n"
@@ -389,6 +390,23 @@ Test(cli, doctor_names_what_is_wrong)
 }
 
 /* --- doing --- */
+
+Test(cli, reload_tells_what_changed_and_every_mistake)
+{
+	expect("reload --wait", 0,
+	       "generation 4: 1000 devices, 3 added, 2 removed, 1 changed\n",
+	       "callhome: warning: c.yaml: listen.address was changed\n");
+	expect("reload --wait", 1, "",
+	       "callhome: c.yaml:1:2: one\ncallhome: d.csv:3: two\n"
+	       "callhome: nothing was changed; mend the mistakes and reload again\n");
+	expect("reload", 1, "", "callhome: the collector is stopping\n");
+	expect("reload", 0, "", "");
+	expect("reload x", 2, "",
+	       "callhome: unexpected argument 'x'; see 'callhome reload --help'\n");
+	expect("config chek", 2, "",
+	       "callhome: name what to do and a file: config check FILE; see 'callhome config "
+	       "--help'\n");
+}
 
 Test(cli, kill_ends_a_session)
 {
@@ -645,7 +663,8 @@ Test(cli_alone, arguments_are_checked)
 Test(cli_alone, every_verb_has_help)
 {
 	static const char *const verbs[] = {"status", "devices", "show",    "rpc",
-					    "kill",   "doctor",	 "version", "help"};
+					    "kill",   "reload",	 "config",  "doctor",
+					    "version", "help"};
 	char line[64];
 	char first[64];
 

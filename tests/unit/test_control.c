@@ -178,7 +178,9 @@ Test(control, status_is_one_object_with_counters_and_reasons_apart)
 			 "\"tickets\":0},"
 			 "\"reasons\":{\"silent\":3,\"unknown-ca\":0},\"spool\":{\"events\":11,"
 			 "\"notifications\":22,\"replies\":33,\"dropped\":4,\"errors\":5},"
-			 "\"login\":{\"p50_us\":2100,\"p99_us\":98700},\"quarantined\":20}");
+			 "\"login\":{\"p50_us\":2100,\"p99_us\":98700},\"quarantined\":20,"
+			 "\"reload\":{\"generation\":3,\"loaded\":\"2026-01-01T00:00:00.000Z\","
+			 "\"failed\":null,\"error\":\"\"}}");
 	free(answer.text);
 	json_decref(json);
 }
@@ -404,6 +406,32 @@ Test(control, kill_is_accepted_once)
 		     "device 'r0' is not connected; it must call home first");
 	expect_error("DELETE", "/v1/devices/nobody/session", NULL, 404, "unknown-device",
 		     "no device is called 'nobody'; see 'callhome devices' for the names");
+}
+
+/* --- reload --- */
+
+Test(control, reload_tells_what_changed_or_what_is_wrong)
+{
+	struct answer answer = request("POST", "/v1/reload", NULL);
+
+	cr_expect_eq(answer.status, 200, "%s", answer.text);
+	cr_expect_str_eq(answer.body, "{\"generation\":4,\"devices\":1000,\"added\":3,"
+				      "\"removed\":2,\"changed\":1,"
+				      "\"warnings\":[\"c.yaml: listen.address was changed\"]}\n");
+	free(answer.text);
+	answer = request("POST", "/v1/reload?wait=true", NULL);
+	cr_expect_eq(answer.status, 422, "%s", answer.text);
+	cr_expect_str_eq(answer.body, "{\"error\":\"bad-configuration\",\"message\":\"nothing was "
+				      "changed; mend the mistakes and reload again\","
+				      "\"mistakes\":[\"c.yaml:1:2: one\",\"d.csv:3: two\"]}\n");
+	free(answer.text);
+	expect_error("POST", "/v1/reload", NULL, 503, "stopping", "the collector is stopping");
+	answer = request("POST", "/v1/reload?wait=false", NULL);
+	cr_expect_eq(answer.status, 202, "%s", answer.text);
+	cr_expect_str_eq(answer.body, "{\"accepted\":true}\n");
+	free(answer.text);
+	expect_error("POST", "/v1/reload?wait=maybe", NULL, 400, "bad-parameter",
+		     "'wait' must be true or false");
 }
 
 /* --- rpc --- */

@@ -37,6 +37,10 @@ static const struct cli_verb verbs[] = {
 	 "                   around it; - or no -f: standard input\n"
 	 "  --timeout TIME   how long the device may take, such as 90s (default 30s, most 1h)\n"},
 	{"kill", cli_kill, "NAME", "end the session of a device (it may call again)", ""},
+	{"reload", cli_reload, "[--wait]", "read the configuration and the files it names anew",
+	 "  --wait           until every thread judges by them, and tell what changed; exit 1 and\n"
+	 "                   every mistake if they are not good: then everything stays as it is\n" READ_HELP},
+	{"config", cli_config, "check FILE", "check a configuration without starting anything", ""},
 	{"doctor", cli_doctor, "", "look for what is wrong", ""},
 	{"version", cli_version, "", "versions of this program and its libraries", ""},
 	{"help", cli_help, "[VERB]", "this text, or that of a verb", ""},

@@ -66,8 +66,12 @@ static int refused(const struct cli *cli, const struct http_call *call)
 	json_t *json = json_loadb((const char *)call->reply.data, call->reply.len, 0, NULL);
 	const char *message = json_string_value(json_object_get(json, "message"));
 	const char *error = json_string_value(json_object_get(json, "error"));
+	json_t *mistake;
 	int code = CLI_FAILED;
+	size_t i;
 
+	json_array_foreach(json_object_get(json, "mistakes"), i, mistake)
+		cli_fail(cli, code, "%s", json_string_value(mistake));
 	if (error != NULL && (strcmp(error, "unknown-device") == 0 || call->status == 409))
 		code = CLI_NO_DEVICE;
 	else if (error != NULL && call->status == 400)

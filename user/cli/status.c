@@ -59,6 +59,17 @@ static void print_members(const char *heading, const json_t *object, const char 
 		printf("%-14s %s\n", heading, none);
 }
 
+static void print_reload(const json_t *reload)
+{
+	const char *failed = text(reload, "failed");
+
+	printf("judged by      generation %llu, loaded %.19sZ\n", number(reload, "generation"),
+	       text(reload, "loaded"));
+	if (json_is_string(json_object_get(reload, "failed")))
+		printf("               the reload at %.19sZ failed: %.*s\n", failed,
+		       (int)strcspn(text(reload, "error"), "\n"), text(reload, "error"));
+}
+
 static void print_status(const json_t *json)
 {
 	const json_t *counters = json_object_get(json, "counters");
@@ -76,6 +87,7 @@ static void print_status(const json_t *json)
 	       number(json, "max_sessions"), number(json, "max_handshakes"),
 	       number(json, "threads"));
 	printf("record layer   %s\n", text(json, "record_layer"));
+	print_reload(json_object_get(json, "reload"));
 	fputs("held for peers ", stdout);
 	print_bytes(number(json, "byte_budget_used"));
 	fputs(" of ", stdout);

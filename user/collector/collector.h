@@ -16,3 +16,6 @@ struct ch_collector {
 	uint32_t begun; /**< workers that began or failed; under @lock */
 	int begin_error;
 };
+
+/** The generation that all workers run; held, the caller drops it. Any thread but a worker. */
+struct ch_policy *ch_collector_policy(const struct ch_collector *collector);

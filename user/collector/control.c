@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
 #include "control_http.h"
+#include "control_reload.h"
 #include "control_rpc.h"
 #include "control_socket.h"
 #include "control_views.h"
@@ -46,6 +47,7 @@ enum target {
 	TARGET_RPC,
 	TARGET_SESSION,
 	TARGET_QUARANTINE,
+	TARGET_RELOAD,
 	TARGET_NONE,
 };
 
@@ -60,6 +62,7 @@ static const char *const no_keys[] = {NULL};
 static const char *const device_keys[] = {"state", "name",  "profile", "manufacturer",
 					  "after", "limit", NULL};
 static const char *const rpc_keys[] = {"timeout", NULL};
+static const char *const reload_keys[] = {"wait", NULL};
 
 static const struct route routes[] = {
 	[TARGET_HEALTH] = {"/healthz", false, "GET", no_keys},
@@ -69,6 +72,7 @@ static const struct route routes[] = {
 	[TARGET_RPC] = {"/rpc", true, "POST", rpc_keys},
 	[TARGET_SESSION] = {"/session", true, "DELETE", no_keys},
 	[TARGET_QUARANTINE] = {"/v1/quarantine", false, "GET", no_keys},
+	[TARGET_RELOAD] = {"/v1/reload", false, "POST", reload_keys},
 };
 
 /** One HTTP request, from its headers to the end of its answer. */
@@ -80,6 +84,7 @@ struct request {
 	struct ch_buf body;
 	uint64_t discarded; /**< bytes of the body that were too many */
 	struct ch_control_rpc *rpc;
+	struct ch_control_wait *wait;
 	bool counted_rpc;
 	char device[CH_HTTP_VALUE_MOST + 1]; /**< decoded NAME of the path */
 };
@@ -219,6 +224,23 @@ static enum MHD_Result answer_rpc(struct request *request, struct MHD_Connection
 	return result;
 }
 
+static enum MHD_Result answer_reload(struct request *request, struct MHD_Connection *connection)
+{
+	struct ch_control *control = request->control;
+	struct ch_control_wait *wait;
+	enum MHD_Result result;
+
+	if (request->wait != NULL)
+		return ch_control_reload_finish(connection, request->wait);
+	result = ch_control_reload_start(connection, control->collector, &wait);
+	pthread_mutex_lock(&control->lock);
+	request->wait = wait;
+	if (wait != NULL && control->stopping) /* ch_control_close did not see it */
+		ch_control_wait_cancel(wait);
+	pthread_mutex_unlock(&control->lock);
+	return result;
+}
+
 static enum MHD_Result answer(struct request *request, struct MHD_Connection *connection)
 {
 	struct ch_control *control = request->control;
@@ -242,6 +264,8 @@ static enum MHD_Result answer(struct request *request, struct MHD_Connection *co
 		return answer_kill(request, connection);
 	case TARGET_QUARANTINE:
 		return ch_control_quarantine(connection, control->collector);
+	case TARGET_RELOAD:
+		return answer_reload(request, connection);
 	case TARGET_NONE: /* refuse_early answered it */
 		break;
 	}
@@ -292,6 +316,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **re
 		pthread_cond_signal(&control->idle);
 	pthread_mutex_unlock(&control->lock);
 	ch_control_rpc_release(request->rpc);
+	ch_control_wait_release(request->wait);
 	ch_buf_deinit(&request->body);
 	free(request);
 }
@@ -415,6 +440,8 @@ static void drain(struct ch_control *control)
 	     request = request->next) {
 		if (request->rpc != NULL)
 			ch_control_rpc_cancel(request->rpc);
+		if (request->wait != NULL)
+			ch_control_wait_cancel(request->wait);
 	}
 	while (control->active > 0) {
 		if (pthread_cond_timedwait(&control->idle, &control->lock, &until) == ETIMEDOUT)

@@ -22,6 +22,16 @@ static pthread_mutex_t *policy_lock(const struct ch_collector *c)
 	return (pthread_mutex_t *)&c->lock;
 }
 
+struct ch_policy *ch_collector_policy(const struct ch_collector *c)
+{
+	struct ch_policy *policy;
+
+	pthread_mutex_lock(policy_lock(c));
+	policy = ch_policy_hold(c->shared.policy);
+	pthread_mutex_unlock(policy_lock(c));
+	return policy;
+}
+
 uint32_t ch_collector_device_count(const struct ch_collector *c)
 {
 	uint32_t count;
