@@ -154,6 +154,16 @@ static void start_netconf(struct sim_device *device)
 		finish(device, SIM_END_LOCAL);
 }
 
+static void tell_certificate(const struct sim_device *device)
+{
+	const struct sim_shared *shared = device->shared;
+	uint8_t sha256[32];
+
+	if (shared->on_certificate && !device->impostor &&
+	    ch_handshake_client_certificate(device->handshake, sha256))
+		shared->on_certificate(shared->certificate_ctx, device, sha256);
+}
+
 static void end_handshake(struct sim_device *device)
 {
 	ch_handshake_free(device->handshake);
@@ -181,10 +191,12 @@ void sim_device_step(struct sim_device *device)
 	device->in.len = 0;
 	if (status == CH_HANDSHAKE_READ)
 		return;
-	if (status == CH_HANDSHAKE_DONE)
+	if (status == CH_HANDSHAKE_DONE) {
+		tell_certificate(device);
 		start_netconf(device);
-	else
+	} else {
 		finish(device, SIM_END_HANDSHAKE);
+	}
 	end_handshake(device);
 }
 

@@ -64,6 +64,12 @@ struct sim_counters {
 
 enum sim_framing { SIM_FRAMING_MIX, SIM_FRAMING_1_0, SIM_FRAMING_1_1 };
 
+struct sim_device;
+
+/** An honest device finished TLS and was shown a client certificate. */
+typedef void (*sim_certificate_fn)(void *ctx, const struct sim_device *device,
+				   const uint8_t sha256[32]);
+
 /** What the devices of one thread share. */
 struct sim_shared {
 	const struct sim_pki *pki;
@@ -75,6 +81,8 @@ struct sim_shared {
 	char event_time[32];   /**< RFC 3339, set by the caller as time goes */
 	uint8_t tls_choice;    /**< SIM_TLS_MIX: odd devices are limited to TLS 1.2 */
 	uint8_t framing;       /**< enum sim_framing; MIX: every fourth device knows only base:1.0 */
+	sim_certificate_fn on_certificate; /**< NULL = nobody asks */
+	void *certificate_ctx;
 	uint32_t next_session_id;
 	struct sim_counters counters;
 };

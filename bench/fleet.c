@@ -319,6 +319,18 @@ static int start_thread(struct sim_fleet *fleet)
 	return err;
 }
 
+/* One write per line, as the threads share the file. */
+static void write_certificate(void *ctx, const struct sim_device *device, const uint8_t sha256[32])
+{
+	char name[32];
+	char hex[65];
+
+	sim_pki_name(device->index, name);
+	for (int i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
+	fprintf(ctx, "%s %s\n", name, hex);
+}
+
 int sim_fleet_start(const struct sim_fleet_options *options, struct sim_fleet **started)
 {
 	struct sim_fleet *fleet = calloc(1, sizeof(*fleet));
@@ -342,6 +354,8 @@ int sim_fleet_start(const struct sim_fleet_options *options, struct sim_fleet **
 	if (!err) {
 		fleet->shared.tls_choice = options->tls;
 		fleet->shared.framing = options->framing;
+		fleet->shared.on_certificate = options->certificates ? write_certificate : NULL;
+		fleet->shared.certificate_ctx = options->certificates;
 		deal_impostors(fleet);
 		err = start_thread(fleet);
 	}

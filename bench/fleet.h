@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define SIM_TARGETS 8
 
@@ -51,6 +52,7 @@ struct sim_fleet_options {
 	const struct sim_plan *plans; /**< borrowed; impostors come spread over the ramp */
 	uint32_t plan_count;
 	uint64_t impostor_wait_ns;    /**< how long an impostor waits for its end */
+	FILE *certificates; /**< a line per login, "DEVICE SHA-256"; NULL = none; borrowed */
 	uint64_t seed;
 };
 

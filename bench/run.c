@@ -25,6 +25,7 @@
 struct run {
 	const char *connection, *anchor_time, *start_with, *source_port, *chain;
 	const char *pki, *source, *tls, *framing, *record_layer, *impostors, *verify, *own;
+	const char *client_certs;
 	struct sim_texts targets, thresholds;
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
 	uint64_t period_ns, idle_timeout_ns, auth_timeout_ns, max_wait_ns, max_attempts,
@@ -65,6 +66,8 @@ static const struct sim_arg args[] = {
 	 3600 * SECOND, "how long an impostor waits for its end"},
 	{"verify", SIM_ARG_TEXT, AT(verify), "SPOOL", NULL, 0, 0,
 	 "the collector's spool directory: compare the reasons it gave to the impostors"},
+	{"client-certs", SIM_ARG_TEXT, AT(client_certs), "FILE", NULL, 0, 0,
+	 "write which client certificate each device was shown: a line per login"},
 	{"auth-timeout", SIM_ARG_DURATION, AT(auth_timeout_ns), "TIME", "30s", SECOND / 10,
 	 3600 * SECOND, "a device hangs up when the collector has not logged in by then"},
 	{"connection", SIM_ARG_TEXT, AT(connection), "TYPE", "persistent", 0, 0,
@@ -532,7 +535,18 @@ static int run_command(void *into)
 	options.pki = pki;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	if (run->client_certs) {
+		options.certificates = fopen(run->client_certs, "w");
+		if (!options.certificates) {
+			usage(strerror(errno), run->client_certs);
+			sim_pki_free(pki);
+			return SIM_EXIT_USAGE;
+		}
+		setvbuf(options.certificates, NULL, _IOLBF, 0);
+	}
 	code = run_load(run, &options, thresholds);
+	if (options.certificates && fclose(options.certificates) != 0)
+		code = usage(strerror(errno), run->client_certs);
 	sim_pki_free(pki);
 	return code;
 }

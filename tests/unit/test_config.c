@@ -482,6 +482,10 @@ Test(config, names_contradictions)
 		 "dir/c.yaml:4:12: trust.manufacturers.name: \"m\" is the name on line 3 too; choose "
 		 "another\n"
 		 "dir/c.yaml:7:10: credentials.name: \"c\" is the name on line 6 too; choose another"},
+		{"credentials:\n- {name: c, tls-cert: a, tls-key: b, next-tls-cert: e}\n"
+		 "- {name: d, tls-cert: a, tls-key: b, next-tls-key: e}\ndevices: {file: d}\n",
+		 "dir/c.yaml:2:53: credentials: next-tls-cert without next-tls-key; add it\n"
+		 "dir/c.yaml:3:52: credentials: next-tls-key without next-tls-cert; add it"},
 		{REST "limits: {max-sessions: 10, max-handshakes: 11}\n",
 		 "dir/c.yaml:4:44: limits.max-handshakes: 11 is more than 10, the value of "
 		 "limits.max-sessions; lower it or raise that"},

@@ -233,6 +233,18 @@ Test(config_files, places_what_the_certificate_loader_says)
 	cr_expect_eq(load(yaml_of("acme.pem", "client.pem", "strange.key", "d.csv"), &config, error),
 		     CH_E_CONFIG);
 	expect_start(error, "@/c.yaml:5:50: credentials.tls-key: ");
+	cr_expect_eq(load(yaml_of("acme.pem", "client.pem",
+				  "client.key,\n   next-tls-cert: client.pem, next-tls-key: strange.key",
+				  "d.csv"),
+			  &config, error),
+		     CH_E_CONFIG);
+	expect_start(error, "@/c.yaml:6:45: credentials.next-tls-key: ");
+	cr_expect_eq(load(yaml_of("acme.pem", "client.pem",
+				  "client.key,\n   next-tls-cert: empty.pem, next-tls-key: client.key",
+				  "d.csv"),
+			  &config, error),
+		     CH_E_CONFIG);
+	expect_start(error, "@/c.yaml:6:19: credentials.next-tls-cert: @/empty.pem");
 }
 
 Test(config_files, refuses_one_anchor_under_two_manufacturers)

@@ -193,6 +193,8 @@ void ch_config_free(struct ch_config *config)
 		free(config->credentials[i].name);
 		free(config->credentials[i].tls_cert);
 		free(config->credentials[i].tls_key);
+		free(config->credentials[i].next_tls_cert);
+		free(config->credentials[i].next_tls_key);
 	}
 	for (size_t i = 0; i < config->profile_count; i++)
 		free(config->profiles[i].name);

@@ -36,6 +36,8 @@ struct ch_config_credential {
 	char *name;
 	char *tls_cert; /**< path, resolved */
 	char *tls_key;	/**< path, resolved */
+	char *next_tls_cert; /**< roll-over: path, or NULL */
+	char *next_tls_key;  /**< path; NULL with @next_tls_cert */
 };
 
 enum { CH_ON_CONNECT_GET_CONFIG = 1u << 0, CH_ON_CONNECT_SUBSCRIBE = 1u << 1 };
@@ -114,6 +116,11 @@ CH_NODISCARD int ch_config_load(const char *file, struct ch_config **config, str
 struct ch_config *ch_config_hold(struct ch_config *config);
 /** NULL is fine. */
 void ch_config_free(struct ch_config *config);
+
+/** Loads what a credential of the file names. @return as ch_credential_load */
+CH_NODISCARD int ch_config_load_credential(const struct ch_config_credential *from,
+					   struct ch_credential **credential,
+					   char error[CH_ERROR_TEXT]);
 
 /** Writes each of the warnings as a log line. */
 void ch_config_log_warnings(const struct ch_config *config, const struct ch_log *log);

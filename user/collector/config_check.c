@@ -95,6 +95,23 @@ static void check_ceiling(struct ch_config_load *load, enum ch_section_id id, co
 		    ch_option_bound(option, ceiling, most), why);
 }
 
+/* Each half of a roll-over needs the other. */
+static void check_next(struct ch_config_load *load)
+{
+	for (size_t i = 0; i < load->config->credential_count; i++) {
+		const struct ch_config_credential *c = &load->config->credentials[i];
+		bool cert = c->next_tls_cert != NULL;
+
+		if (cert != (c->next_tls_key != NULL))
+			ch_diag_add(&load->diag,
+				    place(load, CH_SECTION_CREDENTIALS, i,
+					  cert ? "next-tls-cert" : "next-tls-key"),
+				    "credentials: %s without %s; add it",
+				    cert ? "next-tls-cert" : "next-tls-key",
+				    cert ? "next-tls-key" : "next-tls-cert");
+	}
+}
+
 void ch_config_check_meaning(struct ch_config_load *load)
 {
 	struct ch_config *config = load->config;
@@ -104,6 +121,7 @@ void ch_config_check_meaning(struct ch_config_load *load)
 	check_names(load, CH_SECTION_CREDENTIALS);
 	check_names(load, CH_SECTION_PROFILES);
 	check_addresses(load);
+	check_next(load);
 	check_ceiling(load, CH_SECTION_LIMITS, "max-handshakes", &config->max_handshakes,
 		      config->max_sessions, "the value of limits.max-sessions");
 	if (config->byte_budget != 0)
@@ -170,12 +188,42 @@ static void check_manufacturers(struct ch_config_load *load)
 	ch_trust_free(trust);
 }
 
-static void warn_open_key(struct ch_config_load *load, const char *key, struct ch_position at)
+static void warn_open_key(struct ch_config_load *load, const char *option, const char *key,
+			  struct ch_position at)
 {
 	if (ch_buf_printf(&load->config->warnings,
-			  "%s:%u:%u: credentials.tls-key: everybody can read %s; chmod 600 it\n",
-			  load->diag.file, at.line, at.column, key) != 0)
+			  "%s:%u:%u: credentials.%s: everybody can read %s; chmod 600 it\n",
+			  load->diag.file, at.line, at.column, option, key) != 0)
 		load->err = -ENOMEM;
+}
+
+/* A certificate and its key, of item @i, under the names of their options. */
+static void check_pair(struct ch_config_load *load, size_t i, const char *cert_option,
+		       const char *cert, const char *key_option, const char *key)
+{
+	struct ch_position cert_at = place(load, CH_SECTION_CREDENTIALS, i, cert_option);
+	struct ch_position key_at = place(load, CH_SECTION_CREDENTIALS, i, key_option);
+	struct ch_credential *loaded = NULL;
+	char cert_path[64], key_path[64];
+	char error[CH_ERROR_TEXT];
+	struct stat st;
+	bool readable;
+
+	ch_option_path(ch_option_find(CH_SECTION_CREDENTIALS, cert_option), cert_path);
+	ch_option_path(ch_option_find(CH_SECTION_CREDENTIALS, key_option), key_path);
+	readable = check_readable(load, cert_path, cert, cert_at, &st);
+	if (!check_readable(load, key_path, key, key_at, &st))
+		return;
+	if ((st.st_mode & S_IROTH) != 0)
+		warn_open_key(load, key_option, key, key_at);
+	if (!readable)
+		return;
+	if (ch_credential_load(cert, key, &loaded, error) == 0)
+		ch_credential_free(loaded);
+	else if (strstr(error, key) != NULL)
+		ch_diag_add(&load->diag, key_at, "%s: %s", key_path, error);
+	else
+		ch_diag_add(&load->diag, cert_at, "%s: %s", cert_path, error);
 }
 
 static void check_credentials(struct ch_config_load *load)
@@ -184,26 +232,23 @@ static void check_credentials(struct ch_config_load *load)
 
 	for (size_t i = 0; i < config->credential_count; i++) {
 		const struct ch_config_credential *c = &config->credentials[i];
-		struct ch_position cert_at = place(load, CH_SECTION_CREDENTIALS, i, "tls-cert");
-		struct ch_position key_at = place(load, CH_SECTION_CREDENTIALS, i, "tls-key");
-		struct ch_credential *loaded = NULL;
-		char error[CH_ERROR_TEXT];
-		struct stat st;
-		bool cert, key;
 
-		cert = check_readable(load, "credentials.tls-cert", c->tls_cert, cert_at, &st);
-		key = check_readable(load, "credentials.tls-key", c->tls_key, key_at, &st);
-		if (key && (st.st_mode & S_IROTH) != 0)
-			warn_open_key(load, c->tls_key, key_at);
-		if (!cert || !key)
-			continue;
-		if (ch_credential_load(c->tls_cert, c->tls_key, &loaded, error) == 0)
-			ch_credential_free(loaded);
-		else if (strstr(error, c->tls_key) != NULL)
-			ch_diag_add(&load->diag, key_at, "credentials.tls-key: %s", error);
-		else
-			ch_diag_add(&load->diag, cert_at, "credentials.tls-cert: %s", error);
+		check_pair(load, i, "tls-cert", c->tls_cert, "tls-key", c->tls_key);
+		if (c->next_tls_cert != NULL)
+			check_pair(load, i, "next-tls-cert", c->next_tls_cert, "next-tls-key",
+				   c->next_tls_key);
 	}
+}
+
+int ch_config_load_credential(const struct ch_config_credential *from,
+			      struct ch_credential **credential, char error[CH_ERROR_TEXT])
+{
+	int err = ch_credential_load(from->tls_cert, from->tls_key, credential, error);
+
+	if (err == 0 && from->next_tls_cert != NULL)
+		err = ch_credential_load_next(*credential, from->next_tls_cert, from->next_tls_key,
+					      error);
+	return err;
 }
 
 void ch_config_check_files(struct ch_config_load *load)

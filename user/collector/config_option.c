@@ -163,6 +163,11 @@ const struct ch_option ch_options[] = {
 	 .required = true, .help = "PEM file with the client certificate, then its chain if any"},
 	{CH_SECTION_CREDENTIALS, "tls-key", CH_OPTION_PATH, OF(credential, tls_key),
 	 .required = true, .help = "PEM file with the private key, readable by the daemon only"},
+	{CH_SECTION_CREDENTIALS, "next-tls-cert", CH_OPTION_PATH, OF(credential, next_tls_cert),
+	 .help = "roll-over: the certificate that takes the place of tls-cert. As long as both are "
+		 "there a device gets the one that is valid and that it accepts"},
+	{CH_SECTION_CREDENTIALS, "next-tls-key", CH_OPTION_PATH, OF(credential, next_tls_key),
+	 .help = "PEM file with the private key of next-tls-cert"},
 
 	{CH_SECTION_PROFILES, "name", CH_OPTION_NAME, OF(profile, name), .required = true,
 	 .help = "how the inventory calls the profile"},

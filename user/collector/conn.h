@@ -64,6 +64,7 @@ struct ch_conn {
 	bool ended : 1;	      /**< the end was published */
 	bool probing : 1;     /**< a liveness probe is out */
 	bool ulp : 1;	      /**< the socket can take kernel TLS */
+	bool next : 1;	      /**< our certificate is the one that takes the other's place */
 	bool rx_kernel : 1;   /**< the kernel opens records */
 	bool tx_kernel : 1;   /**< the kernel seals records */
 	bool rekeying_tx : 1; /**< our keys are being changed: nothing may be sent */

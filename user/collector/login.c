@@ -43,6 +43,19 @@ static void refuse(struct ch_worker *w, int fd, enum ch_reason reason)
 	ch_publish_refused(w, &peer, reason);
 }
 
+/*
+ * Of a roll-over a device gets the certificate that it took last, and the other one if it did not
+ * come up with that: it may not trust our new CA yet, or our old one any more.
+ */
+static bool prefer_next(void *ctx, uint32_t device)
+{
+	const struct ch_worker *w = ctx;
+	struct ch_device_record record;
+
+	ch_registry_read(w->shared->registry, device, &record);
+	return (record.next != 0) != (record.state == CH_DEVICE_REFUSED);
+}
+
 static struct ch_login *login_new(struct ch_worker *w)
 {
 	struct ch_login *login = calloc(1, sizeof(*login));
@@ -55,6 +68,7 @@ static struct ch_login *login_new(struct ch_worker *w)
 		free(login);
 		return NULL;
 	}
+	ch_handshake_prefer(login->handshake, prefer_next, w);
 	login->judge = w->judge;
 	login->judge->logins++;
 	login->generation = w->policy->generation;
@@ -161,6 +175,7 @@ static bool note_proven(struct ch_worker *w, struct ch_conn *conn)
 	if (match->refuse == CH_REASON_NONE) {
 		if (conn->device == CH_DEVICE_NONE)
 			reason = take_device(w, conn, id, match->device);
+		conn->next = ch_handshake_presented_next(hs);
 	} else if (id->manufacturer != CH_MANUFACTURER_NONE) {
 		conn->login->unknown = *id;
 		ch_quarantine_note(w->shared->quarantine, id,

@@ -84,9 +84,8 @@ static int load(struct ch_judge *judge, char text[CH_ERROR_TEXT])
 		err = judge->credentials == NULL ? -ENOMEM : 0;
 	}
 	for (size_t i = 0; err == 0 && i < config->credential_count; i++)
-		err = ch_credential_load(config->credentials[i].tls_cert,
-					 config->credentials[i].tls_key, &judge->credentials[i],
-					 text);
+		err = ch_config_load_credential(&config->credentials[i], &judge->credentials[i],
+						text);
 	options.trust = judge->trust;
 	return err == 0 ? ch_tls_client_new(&options, &judge->tls) : err;
 }

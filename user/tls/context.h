@@ -34,6 +34,9 @@ struct ch_handshake {
 	bool asked;	  /**< client: the device asked for a certificate */
 	bool taken;	  /**< the keys were handed out */
 	bool presented;	  /**< client: our certificate goes out */
+	bool next;	  /**< client: and it is the one that takes the other's place */
+	ch_prefer_fn prefer;
+	void *prefer_ctx;
 	struct ch_record_tally tx;
 	struct ch_record_tally rx;
 	uint8_t client_secret[48]; /**< TLS 1.3 application traffic secrets */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credential.h"
 
+#include "identity.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
@@ -33,6 +35,7 @@ void ch_credential_free(struct ch_credential *credential)
 	X509_free(credential->cert);
 	sk_X509_pop_free(credential->chain, X509_free);
 	EVP_PKEY_free(credential->key);
+	ch_credential_free(credential->next);
 	free(credential);
 }
 
@@ -133,6 +136,58 @@ out:
 	BIO_free(key);
 	BIO_free(cert);
 	return err;
+}
+
+int ch_credential_load_next(struct ch_credential *credential, const char *cert_file,
+			    const char *key_file, char error[CH_ERROR_TEXT])
+{
+	return ch_credential_load(cert_file, key_file, &credential->next, error);
+}
+
+static bool is_valid_now(const struct ch_credential *credential)
+{
+	return X509_cmp_current_time(X509_get0_notBefore(credential->cert)) < 0 &&
+	       X509_cmp_current_time(X509_get0_notAfter(credential->cert)) > 0;
+}
+
+static bool is_among(X509 *cert, const STACK_OF(X509_NAME) *names)
+{
+	for (int i = 0; i < sk_X509_NAME_num(names); i++)
+		if (X509_NAME_cmp(X509_get_issuer_name(cert), sk_X509_NAME_value(names, i)) == 0)
+			return true;
+	return false;
+}
+
+/* Did one of the issuers of its chain, of those that are there, get named? */
+static bool is_named(const struct ch_credential *credential, const STACK_OF(X509_NAME) *names)
+{
+	for (int i = 0; i < sk_X509_num(credential->chain); i++)
+		if (is_among(sk_X509_value(credential->chain, i), names))
+			return true;
+	return is_among(credential->cert, names);
+}
+
+const struct ch_credential *ch_credential_choose(const struct ch_credential *credential,
+						 const STACK_OF(X509_NAME) *names,
+						 bool prefer_next)
+{
+	const struct ch_credential *next = credential->next;
+	bool take = prefer_next;
+
+	if (next == NULL)
+		return credential;
+	if (is_valid_now(credential) != is_valid_now(next))
+		take = is_valid_now(next);
+	else if (is_named(credential, names) != is_named(next, names))
+		take = is_named(next, names);
+	return take ? next : credential;
+}
+
+int64_t ch_credential_not_after(const struct ch_credential *credential, bool next)
+{
+	const struct ch_credential *which = next ? credential->next : credential;
+
+	return which != NULL ? ch_time_of(X509_get0_notAfter(which->cert)) : INT64_MAX;
 }
 
 int ch_credential_from_memory(const uint8_t *cert_pem, size_t cert_len, const uint8_t *key_pem,

@@ -58,7 +58,7 @@ int ch_handshake_on_certificate_request(SSL *ssl, void *unused)
 {
 	struct ch_handshake *handshake = SSL_get_app_data(ssl);
 	const struct ch_match *match = &handshake->verdict.match;
-	const struct ch_credential *credential = match->credential;
+	const struct ch_credential *credential;
 
 	(void)unused;
 	handshake->asked = true;
@@ -71,10 +71,15 @@ int ch_handshake_on_certificate_request(SSL *ssl, void *unused)
 		finish(handshake, match->refuse, "");
 		return 0;
 	}
-	if (credential == NULL) {
+	if (match->credential == NULL) {
 		finish(handshake, CH_REASON_NO_CREDENTIAL, "");
 		return 0;
 	}
+	credential = ch_credential_choose(
+		match->credential, SSL_get0_peer_CA_list(ssl),
+		handshake->prefer != NULL &&
+			handshake->prefer(handshake->prefer_ctx, match->device));
+	handshake->next = credential != match->credential;
 	if (SSL_use_cert_and_key(ssl, credential->cert, credential->key, credential->chain, 1) !=
 	    1) {
 		finish(handshake, CH_REASON_INTERNAL, "the client certificate cannot be used");
@@ -389,6 +394,17 @@ const struct ch_match *ch_handshake_match(const struct ch_handshake *handshake)
 bool ch_handshake_proven(const struct ch_handshake *handshake)
 {
 	return handshake->proven;
+}
+
+void ch_handshake_prefer(struct ch_handshake *handshake, ch_prefer_fn prefer, void *ctx)
+{
+	handshake->prefer = prefer;
+	handshake->prefer_ctx = ctx;
+}
+
+bool ch_handshake_presented_next(const struct ch_handshake *handshake)
+{
+	return handshake->presented && handshake->next;
 }
 
 int ch_handshake_take_proof(const struct ch_handshake *handshake, struct ch_proof **proof)

@@ -29,6 +29,10 @@ struct ch_tls_client_options {
 	ch_lookup_fn lookup;
 	void *lookup_ctx;
 };
+
+/** Should @device get the certificate that takes the other's place, if either would do? */
+typedef bool (*ch_prefer_fn)(void *ctx, uint32_t device);
+
 CH_NODISCARD int ch_tls_client_new(const struct ch_tls_client_options *options,
 				   struct ch_tls_context **context);
 
@@ -66,6 +70,8 @@ struct ch_handshake;
 /** A client's handshake. @return 0 or -ENOMEM. */
 CH_NODISCARD int ch_handshake_client(struct ch_tls_context *context,
 				     struct ch_handshake **handshake);
+/** Before the first step: who decides between the certificates of a roll-over. */
+void ch_handshake_prefer(struct ch_handshake *handshake, ch_prefer_fn prefer, void *ctx);
 /**
  * A server's handshake that presents @credential.
  * @return 0; -ENOMEM; CH_E_CRYPTO: OpenSSL does not take the credential
@@ -120,6 +126,8 @@ bool ch_handshake_proven(const struct ch_handshake *handshake);
  */
 CH_NODISCARD int ch_handshake_take_proof(const struct ch_handshake *handshake,
 					 struct ch_proof **proof);
+/** Client: our certificate went out, and it was the one that takes the other's place. */
+bool ch_handshake_presented_next(const struct ch_handshake *handshake);
 /** Server: SHA-256 of the client certificate that was presented. @return false when none was. */
 bool ch_handshake_client_certificate(const struct ch_handshake *handshake, uint8_t sha256[32]);
 

@@ -46,18 +46,22 @@ static int spki_hash(X509 *cert, uint8_t sha256[32])
 	return 0;
 }
 
-int ch_identity_init(struct ch_identity *identity, X509 *cert)
+int64_t ch_time_of(const ASN1_TIME *time)
 {
 	struct tm tm;
-	time_t end;
+
+	return ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : INT64_MIN;
+}
+
+int ch_identity_init(struct ch_identity *identity, X509 *cert)
+{
+	int64_t end = ch_time_of(X509_get0_notAfter(cert));
 
 	memset(identity, 0, sizeof(*identity));
 	identity->manufacturer = CH_MANUFACTURER_NONE;
 	if (spki_hash(cert, identity->spki_sha256) != 0 ||
-	    X509_digest(cert, EVP_sha256(), identity->cert_sha256, NULL) != 1 ||
-	    ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+	    X509_digest(cert, EVP_sha256(), identity->cert_sha256, NULL) != 1 || end == INT64_MIN)
 		return CH_E_SYNTAX;
-	end = timegm(&tm);
 	identity->not_after = end > 0 ? (uint64_t)end : 0;
 	return 0;
 }

@@ -56,6 +56,19 @@ struct ch_credential;
 CH_NODISCARD int ch_credential_load(const char *cert_file, const char *key_file,
 				    struct ch_credential **credential, char error[CH_ERROR_TEXT]);
 
+/**
+ * Loads what takes the place of @credential in a roll-over: as long as both are there a device gets
+ * one of the two (docs/identity.md). @return as ch_credential_load
+ */
+CH_NODISCARD int ch_credential_load_next(struct ch_credential *credential, const char *cert_file,
+					 const char *key_file, char error[CH_ERROR_TEXT]);
+
+/**
+ * When the certificate ends, or the one that takes its place (@next): seconds since 1970; INT64_MAX
+ * if there is none.
+ */
+int64_t ch_credential_not_after(const struct ch_credential *credential, bool next);
+
 /** As ch_credential_load from memory: PEM of the chain, leaf first, and PEM of the key. */
 CH_NODISCARD int ch_credential_from_memory(const uint8_t *cert_pem, size_t cert_len,
 					   const uint8_t *key_pem, size_t key_len,
