@@ -25,7 +25,7 @@ jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 EXPAT_FLOOR := 2.5.0-1+deb12u5
 BUILD_PACKAGES := gcc libc6-dev libssl-dev liburing-dev libexpat1>=$(EXPAT_FLOOR) \
 	libexpat1-dev>=$(EXPAT_FLOOR) libcyaml-dev libyaml-dev libmicrohttpd-dev uthash-dev \
-	libjansson-dev libcurl4-openssl-dev
+	libjansson-dev libcurl4-openssl-dev libsqlite3-dev
 CHECK_PACKAGES := clang libclang-rt-dev libcriterion-dev g++
 
 # ---------------------------------------------------------------- sources, by layer
@@ -47,7 +47,7 @@ LIB_tls := $(BUILD)/lib/tls.a
 LIB_kernel := $(BUILD)/lib/kernel.a
 LIB_collector := $(BUILD)/lib/collector.a
 ALL_LIBS := $(LIB_collector) $(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
-LDLIBS_ALL := -lcyaml -lyaml -lmicrohttpd -lssl -lcrypto -lexpat -luring
+LDLIBS_ALL := -lcyaml -lyaml -lmicrohttpd -lssl -lcrypto -lexpat -luring -lsqlite3 -ljansson
 
 PROGRAMS := $(BUILD)/callhomed $(BUILD)/callhome $(BUILD)/callhome-sim
 

@@ -120,7 +120,8 @@ void ch_collector_counters(const struct ch_collector *collector,
 				      uint64_t value),
 			   void *ctx);
 
-/** An unknown device whose key was proven (devices.unknown: quarantine). */
+/** An unknown device whose key was proven (devices.unknown: quarantine): one per key and identity.
+ */
 struct ch_quarantine_view {
 	uint8_t cert_sha256[32];
 	uint8_t spki_sha256[32];
@@ -129,10 +130,54 @@ struct ch_quarantine_view {
 	char peer[64];
 	uint64_t first_unix_ns, last_unix_ns;
 	uint64_t count;
+	bool rejected; /**< an operator rejected the key; else it waits for one */
 };
 /** Copies at most @most records from @first on. @return how many. Any thread. */
 size_t ch_collector_quarantine(const struct ch_collector *collector, size_t first, size_t most,
 			       struct ch_quarantine_view *views);
+
+/** A change of the inventory's database (devices.database in the configuration). */
+enum ch_change_kind {
+	/** Each line of @csv becomes an identity; its device is made, or gets these values. */
+	CH_CHANGE_IMPORT,
+	CH_CHANGE_PUT,	  /**< @csv becomes all that the database has of device @name */
+	CH_CHANGE_REMOVE, /**< device @name leaves the database */
+	CH_CHANGE_ACCEPT, /**< a quarantined key becomes an identity of device @name */
+	CH_CHANGE_REJECT, /**< a quarantined key is refused without further events */
+};
+
+struct ch_change {
+	enum ch_change_kind kind;
+	const char *name;
+	const char *credential;	 /**< ACCEPT; NULL = the device's, or the only one there is */
+	const char *profile;	 /**< ACCEPT; NULL = the device's, or the first */
+	const char *csv;	 /**< lines as in the inventory's file */
+	size_t csv_len;		 /**< bytes */
+	const char *source;	 /**< how mistakes in @csv call it; NULL = "import" */
+	uint8_t fingerprint[32]; /**< SHA-256 of the public key, or of the certificate */
+};
+
+/**
+ * The end of a change, on the library's thread: copy and return. @error: 0; CH_E_CONFIG: it
+ * contradicts the configuration or the inventory; CH_E_UNKNOWN: no such device or key; CH_E_STATE:
+ * not possible for this device or key, or the collector stops; -ENOMEM. Unless 0, nothing has
+ * changed. @text is a sentence or several lines for people.
+ */
+typedef void (*ch_change_fn)(void *ctx, int error, const char *text);
+
+/**
+ * Changes the inventory, all or nothing. It is on the disk and in force when @fn is called with 0.
+ * @return 0: @fn will be called once; CH_E_UNSUPPORTED: there is no devices.database; CH_E_FULL:
+ * too many changes wait; CH_E_STATE: not started, or stopping; -ENOMEM. Any thread.
+ */
+CH_NODISCARD int ch_collector_change(struct ch_collector *collector, const struct ch_change *change,
+				     ch_change_fn fn, void *ctx);
+
+/**
+ * The whole inventory, file and database, as CSV with a header. @csv is malloc'ed.
+ * @return 0 or -ENOMEM. Any thread.
+ */
+CH_NODISCARD int ch_collector_export(const struct ch_collector *collector, char **csv, size_t *len);
 
 /**
  * The reply of a device, in pieces as it comes. The last call has done == true with @status: 0;
@@ -155,7 +200,7 @@ CH_NODISCARD int ch_collector_kill(struct ch_collector *collector, const char *d
 
 /** What a reload reads. */
 enum ch_reload_kind {
-	CH_RELOAD_DEVICES, /**< the inventory only */
+	CH_RELOAD_DEVICES, /**< the inventory's database only */
 	CH_RELOAD_ALL,	   /**< also the configuration: trust, credentials, profiles */
 };
 

@@ -65,6 +65,7 @@
 	  "the identifier is known, but under another manufacturer")                               \
 	X(UNKNOWN_DEVICE, "unknown-device", PEER, UNKNOWN_DEVICE,                                  \
 	  "the certificate is good, but the device is not in the inventory")                       \
+	X(REJECTED, "rejected", PEER, NOT_ALLOWED, "an operator rejected the key of the device")   \
 	X(NO_POSSESSION, "possession-not-proven", PEER, AUTH_FAILED,                               \
 	  "the device does not hold the key of its certificate")                                   \
 	X(NO_CERT_REQUEST, "no-client-certificate-request", PEER, AUTH_FAILED,                     \

@@ -144,7 +144,8 @@ seen[unreachable]=1
 
 # These need a kernel or an allocator that fails in the middle, or kernel TLS without rekey: unit tests
 # with their own ring do it.
-for reason in internal-error:INTERNAL:test_worker.c key-update-unsupported:KEY_UPDATE:test_worker_ktls.c; do
+for reason in internal-error:INTERNAL:test_worker.c key-update-unsupported:KEY_UPDATE:test_worker_ktls.c \
+	rejected:REJECTED:test_requests.c; do
 	IFS=: read -r name symbol file <<<"$reason"
 	seen[$name]=1
 	if grep -q "cr_assert_eq(reason_count(CH_REASON_$symbol), 1);" "tests/unit/$file"; then

@@ -12,12 +12,13 @@ static struct ch_identity identity(int n)
 
 	snprintf(id.identifier, sizeof(id.identifier), "serial-%d", n);
 	memset(id.cert_sha256, n, sizeof(id.cert_sha256));
+	memset(id.spki_sha256, 100 + n, sizeof(id.spki_sha256));
 	return id;
 }
 
 static const struct ch_address peer = {.ip = {127, 0, 0, 9}, .port = 4000, .family = 4};
 
-Test(quarantine, keeps_one_record_per_certificate)
+Test(quarantine, keeps_one_record_per_key)
 {
 	struct ch_quarantine_view view[4];
 	struct ch_identity id = identity(1);
@@ -85,5 +86,73 @@ Test(quarantine, table_of_zero_keeps_nothing)
 	cr_assert_eq(ch_quarantine_new(0, &q), 0);
 	cr_assert(!ch_quarantine_note(q, &id, "acme", &peer, 1));
 	cr_assert_eq(ch_quarantine_count(q), 0);
+	ch_quarantine_free(q);
+}
+
+Test(quarantine, a_renewed_certificate_of_a_known_key_is_no_new_record)
+{
+	struct ch_quarantine_view view[2];
+	struct ch_identity id = identity(1);
+	struct ch_quarantine *q;
+
+	cr_assert_eq(ch_quarantine_new(8, &q), 0);
+	cr_assert(ch_quarantine_note(q, &id, "acme", &peer, 1));
+	memset(id.cert_sha256, 77, sizeof(id.cert_sha256));
+	cr_assert(!ch_quarantine_note(q, &id, "acme", &peer, 2));
+	cr_assert_eq(ch_quarantine_copy(q, 0, 2, view), 1);
+	cr_assert_eq(view[0].cert_sha256[0], 77, "the last one that was shown");
+	ch_quarantine_free(q);
+}
+
+Test(quarantine, a_key_with_two_identities_is_two_records_and_found_as_two)
+{
+	struct ch_quarantine_view view;
+	struct ch_identity id = identity(1);
+	struct ch_quarantine *q;
+
+	cr_assert_eq(ch_quarantine_new(8, &q), 0);
+	ch_quarantine_note(q, &id, "acme", &peer, 1);
+	cr_assert_eq(ch_quarantine_find(q, id.spki_sha256, &view), 1);
+	cr_assert_eq(ch_quarantine_find(q, id.cert_sha256, &view), 1);
+	snprintf(id.identifier, sizeof(id.identifier), "another");
+	memset(id.cert_sha256, 2, sizeof(id.cert_sha256));
+	cr_assert(ch_quarantine_note(q, &id, "acme", &peer, 2));
+	cr_assert_eq(ch_quarantine_find(q, id.spki_sha256, &view), 2);
+	cr_assert_eq(ch_quarantine_find(q, id.cert_sha256, &view), 1);
+	cr_assert_str_eq(view.identifier, "another");
+	ch_quarantine_forget(q, id.spki_sha256);
+	cr_assert_eq(ch_quarantine_count(q), 0);
+	ch_quarantine_free(q);
+}
+
+Test(quarantine, a_rejected_key_is_kept_apart_and_within_its_own_bound)
+{
+	struct ch_quarantine_view view[8];
+	struct ch_quarantine *q;
+	struct ch_identity id;
+
+	cr_assert_eq(ch_quarantine_new(2, &q), 0);
+	for (int i = 1; i <= 3; i++) {
+		id = identity(i);
+		ch_quarantine_note(q, &id, "acme", &peer, (uint64_t)i);
+		cr_assert_eq(ch_quarantine_find(q, id.spki_sha256, view), 1);
+		cr_assert_eq(ch_quarantine_reject(q, view), 0);
+		cr_assert(ch_quarantine_is_rejected(q, id.spki_sha256));
+	}
+	cr_assert_eq(ch_quarantine_count(q), 0);
+	id = identity(1);
+	cr_assert_not(ch_quarantine_is_rejected(q, id.spki_sha256), "the oldest made room");
+	for (int i = 4; i <= 9; i++) {
+		id = identity(i);
+		ch_quarantine_note(q, &id, "acme", &peer, (uint64_t)i);
+	}
+	cr_assert_eq(ch_quarantine_copy(q, 0, 8, view), 4);
+	cr_assert_not(view[1].rejected);
+	cr_assert(view[2].rejected);
+	cr_assert_str_eq(view[2].identifier, "serial-2");
+	cr_assert_str_eq(view[3].identifier, "serial-3");
+	id = identity(3);
+	ch_quarantine_forget(q, id.spki_sha256);
+	cr_assert_not(ch_quarantine_is_rejected(q, id.spki_sha256));
 	ch_quarantine_free(q);
 }

@@ -199,3 +199,56 @@ Test(requests, unknown_device_is_refused_without_a_trace_under_reject)
 	cr_assert_eq(reason_count(CH_REASON_UNKNOWN_DEVICE), 1);
 	cr_assert_eq(ch_quarantine_count(shared.quarantine), 0);
 }
+
+/* The stranger calls, and is refused with @reason for the @n-th time. */
+static void stranger_calls(struct device *d, const struct ch_credential *key, enum ch_reason reason,
+			   uint64_t n)
+{
+	device_init(d, CH_TLS_1_3);
+	ch_handshake_free(d->handshake);
+	cr_assert_eq(ch_handshake_server(d->context, key, &d->handshake), 0);
+	accept_one();
+	for (int i = 0; i < 40 && reason_count(reason) < n; i++) {
+		turn();
+		if (reason_count(reason) < n)
+			move(d);
+	}
+	cr_assert_eq(reason_count(reason), n);
+	/* It reads our alert and hangs up. */
+	for (int i = 0; i < 4; i++) {
+		struct fake_op *send = fake_find(&ring, FAKE_SEND);
+		struct fake_op *receive;
+
+		if (send != NULL)
+			fake_complete(&ring, send, (int32_t)send->len, false);
+		turn();
+		receive = fake_find(&ring, FAKE_RECV_EXACT);
+		if (receive != NULL)
+			fake_complete(&ring, receive, 0, false);
+		settle();
+	}
+	check_baseline();
+}
+
+Test(requests, an_unknown_key_is_news_once_and_a_rejected_one_never)
+{
+	struct ch_quarantine_view view;
+	struct ch_credential *key = fx_acme_device(&world, &(struct fx_cert){.serial = "SN999"});
+	uint64_t published;
+
+	config.unknown = CH_UNKNOWN_QUARANTINE;
+	stranger_calls(&pool[0], key, CH_REASON_UNKNOWN_DEVICE, 1);
+	published = worker.sequence;
+	cr_assert_gt(published, 0);
+	stranger_calls(&pool[0], key, CH_REASON_UNKNOWN_DEVICE, 2);
+	cr_assert_eq(worker.sequence, published);
+	cr_assert_eq(ch_quarantine_copy(shared.quarantine, 0, 1, &view), 1);
+	cr_assert_eq(view.count, 2);
+	cr_assert_eq(ch_quarantine_reject(shared.quarantine, &view), 0);
+	stranger_calls(&pool[0], key, CH_REASON_REJECTED, 1);
+	cr_assert_eq(reason_count(CH_REASON_REJECTED), 1);
+	cr_assert_eq(worker.sequence, published);
+	cr_assert_eq(ch_quarantine_count(shared.quarantine), 0);
+	device_init(&pool[0], CH_TLS_1_3);
+	ch_credential_free(key);
+}

@@ -311,6 +311,8 @@ int ch_collector_start(struct ch_collector *c, char **error)
 	err = probe.io_uring == 0 ? probe_listeners(c, &text) : refuse_without_ring(&probe, &text);
 	if (err == 0)
 		err = open_spool(c, &text);
+	if (err == 0 && c->config->devices_database != NULL)
+		err = ch_enrolment_new(c, &c->enrolment, &text);
 	if (err == 0) {
 		c->shared.fixed = probe.fixed_close;
 		set_limits(c, probe.nofile);
@@ -323,6 +325,7 @@ int ch_collector_start(struct ch_collector *c, char **error)
 		if (text.len == 0 && ch_buf_printf(&text, "cannot start: %s\n", ch_error_text(err)))
 			err = -ENOMEM;
 		c->shared.aborting = true;
+		ch_enrolment_stop(c->enrolment);
 		join_workers(c);
 		give_error(&text, error);
 		return err;
@@ -354,6 +357,7 @@ void ch_collector_stop(struct ch_collector *c)
 {
 	if (c->shared.workers == NULL || !c->shared.workers[0].running)
 		return;
+	ch_enrolment_stop(c->enrolment);
 	ch_reload_stop(c->shared.reload);
 	join_workers(c);
 	flush_batches(c);
@@ -373,6 +377,7 @@ void ch_collector_free(struct ch_collector *c)
 	for (uint32_t i = 0; c->shared.workers != NULL && i < c->shared.worker_count; i++)
 		ch_worker_deinit(&c->shared.workers[i]);
 	free(c->shared.workers);
+	ch_enrolment_free(c->enrolment);
 	ch_reload_free(c->shared.reload);
 	ch_spool_close(c->shared.spool);
 	ch_quarantine_free(c->shared.quarantine);

@@ -3,6 +3,7 @@
 /* The inside of the public handle: collector.c runs it, view.c shows it. */
 #include <callhome/callhome.h>
 
+#include "enrolment.h"
 #include "worker.h"
 
 struct ch_collector {
@@ -10,6 +11,7 @@ struct ch_collector {
 	struct ch_shared shared;
 	ch_log_fn log;
 	void *log_ctx;
+	struct ch_enrolment *enrolment; /**< NULL = no database, or not started */
 	uint64_t started_unix_ns;
 	pthread_mutex_t lock; /**< also of shared.policy, for all but the thread that reloads */
 	pthread_cond_t cond;

@@ -184,6 +184,10 @@ const struct ch_option ch_options[] = {
 
 	{CH_SECTION_DEVICES, "file", CH_OPTION_PATH, IN(devices_file), .required = true,
 	 .help = "CSV file: manufacturer,identifier,name,credential,profile"},
+	{CH_SECTION_DEVICES, "database", CH_OPTION_PATH, IN(devices_database),
+	 .help = "SQLite file with the devices that were accepted or imported, made if missing; the "
+		 "inventory is what it and the CSV file hold together; without it the inventory "
+		 "cannot be changed while the daemon runs"},
 	{CH_SECTION_DEVICES, "unknown", CH_OPTION_CHOICE, IN(unknown), .choices = unknown,
 	 .fallback = "reject",
 	 .help = "a device with a good certificate that the inventory does not list: reject it, or "

@@ -26,6 +26,8 @@ struct ch_login {
 	bool heard;		    /**< the device sent at least one byte */
 	struct ch_buf record;	    /**< header and body of the record being read */
 	struct ch_identity unknown; /**< quarantine: the proven identity of an unknown device */
+	bool rejected;		    /**< an operator rejected the key in @unknown */
+	bool quiet;		    /**< @unknown was published when it first came */
 };
 
 /** A record without application data that waits to be sent through kernel TLS. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices_parse.h"
 #include "devices_table.h"
+#include "inventory.h"
 #include "text.h"
 
 #include <errno.h>
@@ -352,23 +353,53 @@ int ch_devices_parse(const struct ch_config *config, struct ch_buf *text,
 	return ch_devices_build(&input, devices, error);
 }
 
-int ch_devices_load(const struct ch_devices_input *from, struct ch_devices **devices,
-		    struct ch_buf *error)
+/* The rows of the database, as it is now. */
+static int read_database(const struct ch_config *config, struct ch_buf *rows, struct ch_buf *error)
 {
-	const struct ch_config *config = from->config;
-	struct ch_diag diag = {.file = config->devices_file, .out = error};
-	struct ch_buf text = {0};
-	struct ch_devices_input input = *from;
-	int err = ch_file_read(config->devices_file, FILE_MAX, &text);
+	struct ch_inventory *inventory;
+	char text[CH_INVENTORY_ERROR];
+	int err = ch_inventory_open_read(config->devices_database, &inventory, text);
 
-	input.file = &text;
-	if (err == 0)
-		return ch_devices_build(&input, devices, error);
-	ch_buf_deinit(&text);
-	if (err == -ENOMEM)
+	if (err != 0)
+		return ch_buf_append_str(error, text) != 0 ? -ENOMEM : err;
+	err = ch_inventory_rows(inventory, rows);
+	if (err == CH_E_CONFIG && ch_buf_append_str(error, ch_inventory_error(inventory)) != 0)
+		err = -ENOMEM;
+	ch_inventory_close(inventory);
+	/* The reader of CSV writes one byte behind the text. */
+	return err != 0 ? err : ch_buf_reserve(rows, 1);
+}
+
+static int read_file(const struct ch_config *config, struct ch_buf *text, struct ch_buf *error)
+{
+	struct ch_diag diag = {.file = config->devices_file, .out = error};
+	int err = ch_file_read(config->devices_file, FILE_MAX, text);
+
+	if (err == 0 || err == -ENOMEM)
 		return err;
 	ch_diag_add(&diag, (struct ch_position){0, 0},
 		    "cannot be read: %s; mend devices.file in %s",
 		    err == CH_E_LIMIT ? "longer than 2GiB" : ch_error_text(err), config->file);
 	return ch_diag_end(&diag);
+}
+
+int ch_devices_load(const struct ch_devices_input *from, struct ch_devices **devices,
+		    struct ch_buf *error)
+{
+	struct ch_devices_input input = *from;
+	struct ch_buf text = {0};
+	struct ch_buf rows = {0};
+	int err = 0;
+
+	input.file = from->keep_file ? NULL : &text;
+	input.database = from->config->devices_database != NULL ? &rows : NULL;
+	if (input.file != NULL)
+		err = read_file(from->config, &text, error);
+	if (err == 0 && input.database != NULL)
+		err = read_database(from->config, &rows, error);
+	if (err == 0)
+		return ch_devices_build(&input, devices, error);
+	ch_buf_deinit(&text);
+	ch_buf_deinit(&rows);
+	return err;
 }

@@ -158,6 +158,23 @@ static enum ch_reason take_device(struct ch_worker *w, struct ch_conn *conn,
 	return reason;
 }
 
+/* Once per login: the device that is refused at the end proved its key in an earlier step. */
+static void note_unknown(struct ch_worker *w, struct ch_login *login, const struct ch_identity *id,
+			 const struct ch_address *peer)
+{
+	const struct ch_config *config = login->judge->policy->config;
+	struct ch_quarantine *quarantine = w->shared->quarantine;
+
+	if (login->unknown.identifier[0] != '\0')
+		return;
+	login->unknown = *id;
+	login->rejected = ch_quarantine_is_rejected(quarantine, id->spki_sha256);
+	login->quiet =
+		login->rejected ||
+		!ch_quarantine_note(quarantine, id, config->manufacturers[id->manufacturer].name,
+				    peer, w->unix_ns);
+}
+
 /*
  * Possession is proven from here on: only now may anything be keyed to the identity.
  * @return false: the connection was ended
@@ -167,7 +184,6 @@ static bool note_proven(struct ch_worker *w, struct ch_conn *conn)
 	const struct ch_handshake *hs = conn->login->handshake;
 	const struct ch_match *match = ch_handshake_match(hs);
 	const struct ch_identity *id = ch_handshake_identity(hs);
-	const struct ch_config *config = conn->login->judge->policy->config;
 	enum ch_reason reason = CH_REASON_NONE;
 
 	if (!ch_handshake_proven(hs) || match == NULL || id == NULL)
@@ -177,10 +193,7 @@ static bool note_proven(struct ch_worker *w, struct ch_conn *conn)
 			reason = take_device(w, conn, id, match->device);
 		conn->next = ch_handshake_presented_next(hs);
 	} else if (id->manufacturer != CH_MANUFACTURER_NONE) {
-		conn->login->unknown = *id;
-		ch_quarantine_note(w->shared->quarantine, id,
-				   config->manufacturers[id->manufacturer].name, &conn->peer,
-				   w->unix_ns);
+		note_unknown(w, conn->login, id, &conn->peer);
 	}
 	if (reason == CH_REASON_NONE)
 		return true;
@@ -210,7 +223,11 @@ static void step_failed(struct ch_worker *w, struct ch_conn *conn)
 	const struct ch_handshake *hs = conn->login->handshake;
 	enum ch_reason reason = ch_handshake_reason(hs);
 
-	if (note_proven(w, conn))
+	if (!note_proven(w, conn))
+		return;
+	if (conn->login->rejected)
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_REJECTED, NULL);
+	else
 		ch_conn_end(w, conn, CH_EV_FAIL, reason, ch_handshake_detail(hs));
 }
 

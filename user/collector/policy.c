@@ -45,6 +45,7 @@ static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, stru
 	const struct ch_devices *devices = judge->policy->devices;
 	bool pin = identity->manufacturer == CH_MANUFACTURER_NONE;
 	const struct ch_device *device;
+	enum ch_reason reason;
 	uint32_t index = pin ? ch_devices_by_cert(devices, identity->cert_sha256)
 			     : ch_devices_by_identifier(devices, identity->manufacturer,
 							identity->identifier);
@@ -56,11 +57,13 @@ static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, stru
 	if (index == CH_DEVICE_NONE) {
 		if (pin)
 			return CH_REASON_UNKNOWN_DEVICE;
-		if (ch_devices_identifier_known(devices, identity->identifier))
-			return CH_REASON_WRONG_MANUFACTURER;
+		/* A certificate of the operator often has the serial number of the factory's. */
+		reason = ch_devices_identifier_known(devices, identity->identifier)
+				 ? CH_REASON_WRONG_MANUFACTURER
+				 : CH_REASON_UNKNOWN_DEVICE;
 		if (judge->policy->config->unknown == CH_UNKNOWN_REJECT)
-			return CH_REASON_UNKNOWN_DEVICE;
-		match->refuse = CH_REASON_UNKNOWN_DEVICE;
+			return reason;
+		match->refuse = reason;
 		return CH_REASON_NONE;
 	}
 	device = ch_devices_at(devices, index);

@@ -171,6 +171,9 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 	else if (kind == CH_EVENT_DISCONNECTED)
 		kind = CH_EVENT_CONNECTION_FAILED;
 	ch_count(&w->stats.reasons[conn->reason], 1);
+	/* A device that is refused calls again for ever: it is news once. */
+	if (conn->login != NULL && conn->login->quiet)
+		return;
 	log_conn(w, CH_LOG_INFO, kind, conn, detail);
 	line_begin(w, &json);
 	json_conn(w, &json, kind, conn);

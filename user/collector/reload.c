@@ -64,6 +64,8 @@ static int load_devices(struct run *run, struct ch_devices **devices)
 		.previous = run->before->devices,
 		.reusable = reusable,
 		.reusable_ctx = run->c->shared.registry,
+		/* A change of the database must not publish a file that is being edited. */
+		.keep_file = run->kind == CH_RELOAD_DEVICES,
 	};
 
 	return ch_devices_load(&from, devices, &run->text);

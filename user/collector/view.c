@@ -207,3 +207,19 @@ size_t ch_collector_quarantine(const struct ch_collector *c, size_t first, size_
 {
 	return ch_quarantine_copy(c->shared.quarantine, first, most, views);
 }
+
+int ch_collector_export(const struct ch_collector *c, char **csv, size_t *len)
+{
+	struct ch_policy *policy = ch_collector_policy(c);
+	struct ch_buf out = {0};
+	int err = ch_devices_csv(policy->devices, policy->config, &out);
+
+	ch_policy_drop(policy);
+	if (err != 0) {
+		ch_buf_deinit(&out);
+		return err;
+	}
+	*csv = (char *)out.data;
+	*len = out.len;
+	return 0;
+}
