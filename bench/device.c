@@ -134,6 +134,36 @@ void sim_device_got(struct sim_device *device)
 	device->in.len = whole;
 }
 
+/* RFC 7589 section 7. @return 0 or CH_E_UNKNOWN */
+static int find_user(struct sim_device *device)
+{
+	struct sim_shared *shared = device->shared;
+	struct ch_slice chain[CH_CHAIN_MAX];
+	struct ch_buf der = {0};
+	size_t ends[CH_CHAIN_MAX + 1] = {0};
+	size_t count = 0;
+
+	while (count < CH_CHAIN_MAX &&
+	       ch_handshake_client_chain(device->handshake, (int)count, &der) == 0)
+		ends[++count] = der.len;
+	for (size_t i = 0; i < count; i++)
+		chain[i] = (struct ch_slice){der.data + ends[i], ends[i + 1] - ends[i]};
+	int err = sim_names_find(shared->names, chain, count, shared->user);
+	ch_buf_deinit(&der);
+	return err;
+}
+
+/* A certificate is good, and its owner has no access: so the TLS alert of that name. */
+static void deny_access(struct sim_device *device)
+{
+	static const uint8_t access_denied[] = {2, 49};
+	const struct ch_slice part = {access_denied, sizeof(access_denied)};
+
+	finish(device, ch_record_seal(&device->record, CH_RECORD_ALERT, &part, 1, &device->out) == 0
+			       ? SIM_END_NO_USER
+			       : SIM_END_LOCAL);
+}
+
 static void start_netconf(struct sim_device *device)
 {
 	const struct ch_framer_limits limits = {.max_message = RPC_MAX, .max_chunks = 4096};
@@ -147,6 +177,10 @@ static void start_netconf(struct sim_device *device)
 	ch_record_init(&device->record, device->shared->engine, &keys, NULL);
 	explicit_bzero(&keys, sizeof(keys));
 	device->has_record = true;
+	if (device->shared->names && !device->impostor && find_user(device) != 0) {
+		deny_access(device);
+		return;
+	}
 	ch_framer_init(&device->framer, &limits);
 	ch_tlsmsg_init(&device->tlsmsg, device->version == CH_TLS_1_3);
 	set_state(device, SIM_WAIT_HELLO);

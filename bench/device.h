@@ -10,6 +10,7 @@
  *
  * Thread: all devices that share a struct sim_shared belong to one thread.
  */
+#include "cert_to_name.h"
 #include "impostor.h"
 #include "user/core/hist.h"
 #include "user/proto/framing.h"
@@ -28,6 +29,7 @@
 	X(HANDSHAKE, "handshake-failed")                                                           \
 	X(CUT, "closed-without-notify")                                                            \
 	X(RESET, "reset")                                                                          \
+	X(NO_USER, "no-user-name")    /* of our list for the collector's certificate: we closed */ \
 	X(PROTOCOL, "protocol-error") /* the collector broke TLS or NETCONF */                     \
 	X(STOPPED, "stopped")	      /* the simulation ended */                                   \
 	X(LOCAL, "local-error")
@@ -83,6 +85,8 @@ struct sim_shared {
 	uint8_t framing;       /**< enum sim_framing; MIX: every fourth device knows only base:1.0 */
 	sim_certificate_fn on_certificate; /**< NULL = nobody asks */
 	void *certificate_ctx;
+	const struct sim_names *names; /**< users of the collector's certificates; NULL = any */
+	char user[SIM_NAME_MAX];       /**< of the last login; "" = none */
 	uint32_t next_session_id;
 	struct sim_counters counters;
 };

@@ -139,6 +139,7 @@ static void publish(struct sim_fleet *fleet, uint64_t now_ns, bool running)
 	fleet->published.open = fleet->open;
 	fleet->published.running = running;
 	fleet->published.error = fleet->error;
+	memcpy(fleet->published.user, fleet->shared.user, sizeof(fleet->published.user));
 	pthread_mutex_unlock(&fleet->mutex);
 }
 
@@ -356,6 +357,7 @@ int sim_fleet_start(const struct sim_fleet_options *options, struct sim_fleet **
 		fleet->shared.framing = options->framing;
 		fleet->shared.on_certificate = options->certificates ? write_certificate : NULL;
 		fleet->shared.certificate_ctx = options->certificates;
+		fleet->shared.names = options->names;
 		deal_impostors(fleet);
 		err = start_thread(fleet);
 	}
@@ -397,6 +399,8 @@ void sim_fleet_add(struct sim_fleet *fleet, struct sim_snapshot *sum)
 	sum->running |= more->running;
 	if (!sum->error)
 		sum->error = more->error;
+	if (more->user[0] != '\0')
+		memcpy(sum->user, more->user, sizeof(sum->user));
 	pthread_mutex_unlock(&fleet->mutex);
 }
 

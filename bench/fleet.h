@@ -54,6 +54,7 @@ struct sim_fleet_options {
 	uint64_t impostor_wait_ns;    /**< how long an impostor waits for its end */
 	FILE *certificates; /**< a line per login, "DEVICE SHA-256"; NULL = none; borrowed */
 	uint64_t seed;
+	const struct sim_names *names; /**< borrowed; NULL = any certificate has access */
 };
 
 /** What an impostor did and where it came from. */
@@ -72,6 +73,7 @@ struct sim_snapshot {
 	uint32_t open;		   /**< sockets */
 	bool running;
 	int error;		   /**< why the fleet ended early */
+	char user[SIM_NAME_MAX];   /**< of the collector, by the last login; "" = none */
 };
 
 enum sim_command {

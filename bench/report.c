@@ -84,6 +84,8 @@ void sim_report_json(struct ch_json *json, const struct sim_snapshot *snapshot, 
 	ch_json_uint(json, "received_bytes", c->received_bytes);
 	ch_json_uint(json, "impostors_ended", c->impostors_ended);
 	ch_json_uint(json, "impostors_left", c->impostors_left);
+	if (snapshot->user[0] != '\0')
+		ch_json_str(json, "user_name", snapshot->user);
 	put_hist(json, "login_us", &snapshot->login_us);
 	put_hist(json, "connect_us", &snapshot->connect_us);
 	ch_json_object(json, "record_layers");

@@ -23,7 +23,7 @@
 #define TICK_NS 50000000
 
 struct run {
-	const char *connection, *anchor_time, *start_with, *source_port, *chain;
+	const char *connection, *anchor_time, *start_with, *source_port, *chain, *cert_to_name;
 	const char *pki, *source, *tls, *framing, *record_layer, *impostors, *verify, *own;
 	const char *client_certs;
 	struct sim_texts targets, thresholds;
@@ -54,6 +54,9 @@ static const struct sim_arg args[] = {
 	 "where the devices protect records: auto, kernel or user"},
 	{"chain", SIM_ARG_TEXT, AT(chain), "WHAT", "as-issued", 0, 0,
 	 "CA certificates the devices send: as-issued, three, reversed, gap, none or with-root"},
+	{"cert-to-name", SIM_ARG_TEXT, AT(cert_to_name), "FILE", NULL, 0, 0,
+	 "users of the collector's certificates (RFC 7589 section 7); who is in no list is "
+	 "refused"},
 	{"framing", SIM_ARG_TEXT, AT(framing), "BASE", "mix", 0, 0,
 	 "NETCONF base: mix, 1.0 or 1.1"},
 	{"source", SIM_ARG_TEXT, AT(source), "ADDR", "127.1.0.1", 0, 0,
@@ -508,6 +511,15 @@ static int load_pki(const struct run *run, struct sim_pki **pki)
 	return err ? usage(error, NULL) : SIM_EXIT_OK;
 }
 
+static int load_names(const struct run *run, struct sim_names **names)
+{
+	char error[SIM_NAMES_ERROR];
+
+	if (!run->cert_to_name || sim_names_load(run->cert_to_name, names, error) == 0)
+		return SIM_EXIT_OK;
+	return usage(error, NULL);
+}
+
 static int run_command(void *into)
 {
 	const struct run *run = into;
@@ -515,39 +527,42 @@ static int run_command(void *into)
 	struct sim_plan plans[PLANS];
 	struct sim_threshold thresholds[SIM_TEXTS_MAX];
 	struct sim_pki *pki = NULL;
+	struct sim_names *names = NULL;
 	struct sigaction action = {.sa_handler = on_signal};
 
 	int code = read_options(run, &options, plans, thresholds);
 	if (code)
 		return code;
 	code = load_pki(run, &pki);
-	if (code) {
-		sim_pki_free(pki);
-		return code;
-	}
+	if (!code)
+		code = load_names(run, &names);
+	if (code)
+		goto out;
 	if (run->devices > sim_pki_devices(pki)) {
 		fprintf(stderr, "callhome-sim run: %s has certificates for %u devices: make more with "
 				"gen-certs, or use --devices\n",
 			run->pki, sim_pki_devices(pki));
-		sim_pki_free(pki);
-		return SIM_EXIT_USAGE;
+		code = SIM_EXIT_USAGE;
+		goto out;
 	}
 	options.pki = pki;
+	options.names = names;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (run->client_certs) {
 		options.certificates = fopen(run->client_certs, "w");
 		if (!options.certificates) {
-			usage(strerror(errno), run->client_certs);
-			sim_pki_free(pki);
-			return SIM_EXIT_USAGE;
+			code = usage(strerror(errno), run->client_certs);
+			goto out;
 		}
 		setvbuf(options.certificates, NULL, _IOLBF, 0);
 	}
 	code = run_load(run, &options, thresholds);
 	if (options.certificates && fclose(options.certificates) != 0)
 		code = usage(strerror(errno), run->client_certs);
+out:
 	sim_pki_free(pki);
+	sim_names_free(names);
 	return code;
 }
 

@@ -95,6 +95,29 @@ equals "without the one it needs, acme is refused" "$(chain none) $(($(events '"
 equals "without the one in the middle, too" "$(chain gap) $(($(events '"reason":"unknown-ca"') - before))" "1 3 6"
 matches "an unknown chain is refused" "$(sim --chain short 2>&1)" '^callhome-sim run: --chain is as-issued, .* not: short$'
 
+# ---------------------------------------------------------------- as whom the collector comes
+# print PEM: x509c2n:tls-fingerprint
+print() { echo "04:$(openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//')"; }
+# user ENTRY...: logins, the user's name and refusals of two devices, one of each version of TLS.
+user()
+{
+	local result
+	printf '%s\n' "$@" >"$tmp/names"
+	result=$(sim --devices 2 --rate 0 --cert-to-name "$tmp/names" --duration 1 --no-reconnect --json)
+	echo "$(field logins <<<"$result") $(field user_name <<<"$result") $(field no-user-name <<<"$result")"
+}
+# row: 7589-7
+equals "the collector's certificate is a user" "$(user "1 $(print "$site/client.pem") common-name")" "2 callhome collector "
+# row: 7589-7
+equals "so is every one of its CA" "$(user "1 $(print "$site/sim/collector-ca.pem") specified noc")" "2 noc "
+before=$(events '"reason":"client-certificate-refused"')
+# row: 7589-7
+equals "one without a user has no access" "$(user "1 $(print "$site/acme-ca.pem") specified noc")" "0  2"
+# row: 7589-7
+if until_true 20 ended client-certificate-refused $((before + 2)); then ok "and the collector knows why"; else
+	not_ok "and the collector knows why" "$(tail "$site/daemon.log")"
+fi
+
 # ---------------------------------------------------------------- how often
 # Sessions idle for 400 ms are closed; the device calls again with its next period, not before.
 result=$(sim --devices 2 --rate 0 --notify-rate 0 --connection periodic --period 1s --idle-timeout 400ms \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: tls proto core */
-/* sources: bench/verify.c bench/impostor.c bench/device.c bench/netconf.c bench/pki.c */
+/* sources: bench/verify.c bench/impostor.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/pki.c */
 #include "bench/verify.h"
 
 #include <criterion/criterion.h>

@@ -412,6 +412,22 @@ int ch_handshake_take_proof(const struct ch_handshake *handshake, struct ch_proo
 	return ch_path_prove(&handshake->verdict.path, &handshake->verdict.identity, proof);
 }
 
+int ch_handshake_client_chain(const struct ch_handshake *handshake, int depth, struct ch_buf *der)
+{
+	const STACK_OF(X509) *chain =
+		handshake->context->client ? NULL : SSL_get0_verified_chain(handshake->ssl);
+	unsigned char *bytes = NULL;
+
+	if (chain == NULL || depth >= sk_X509_num(chain))
+		return CH_E_RANGE;
+	int len = i2d_X509(sk_X509_value(chain, depth), &bytes);
+	if (len < 0)
+		return -ENOMEM;
+	int err = ch_buf_append(der, bytes, (size_t)len);
+	OPENSSL_free(bytes);
+	return err;
+}
+
 bool ch_handshake_client_certificate(const struct ch_handshake *handshake, uint8_t sha256[32])
 {
 	X509 *cert = handshake->context->client ? NULL : SSL_get0_peer_certificate(handshake->ssl);

@@ -132,6 +132,13 @@ bool ch_handshake_presented_next(const struct ch_handshake *handshake);
 bool ch_handshake_client_certificate(const struct ch_handshake *handshake, uint8_t sha256[32]);
 
 /**
+ * Server: appends the DER of a certificate of the client's verified chain, 0 = its own.
+ * @return 0, -ENOMEM, or CH_E_RANGE: there are no more, or none was verified
+ */
+CH_NODISCARD int ch_handshake_client_chain(const struct ch_handshake *handshake, int depth,
+					   struct ch_buf *der);
+
+/**
  * After DONE: the traffic keys, with the sequence numbers of the next records. May be called once;
  * the handshake's own copies are wiped. @return 0 or CH_E_CRYPTO
  */
