@@ -111,6 +111,9 @@ struct ch_collector_view {
 	uint64_t reload_failed_unix_ns;	     /**< 0 = the last reload did not fail */
 	char reload_error[512];		     /**< why it did */
 	const char *record_layer; /**< what new sessions get, in words */
+	/** Whole days until the first client certificate and the first anchor end; negative: it
+	    ended; INT64_MAX: there is none. */
+	int64_t credential_days, anchor_days;
 };
 void ch_collector_view(const struct ch_collector *collector, struct ch_collector_view *view);
 

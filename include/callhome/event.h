@@ -19,6 +19,8 @@
 	X(CONNECTION_REFUSED, "connection-refused")                                                \
 	X(CONNECTION_FAILED, "connection-failed")                                                  \
 	X(IDENTITY_CONFLICT, "identity-conflict")                                                  \
+	X(CREDENTIAL_EXPIRING, "credential-expiring")                                              \
+	X(ANCHOR_EXPIRING, "anchor-expiring")                                                      \
 	X(RPC_FAILED, "rpc-failed")                                                                \
 	X(NOTIFICATION, "notification")                                                            \
 	X(REPLY, "reply")

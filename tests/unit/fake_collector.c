@@ -178,6 +178,8 @@ void ch_collector_view(const struct ch_collector *collector, struct ch_collector
 		.login_p50_us = 2100,
 		.login_p99_us = 98700,
 		.quarantined = 20,
+		.credential_days = 29,
+		.anchor_days = INT64_MAX,
 		.record_layer = "user",
 		.generation = 3,
 		.loaded_unix_ns = UINT64_C(1767225600000000000),

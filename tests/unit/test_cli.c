@@ -365,6 +365,7 @@ Test(cli, status_is_for_people)
 			 "limits         10000 sessions, 500 logging in, 2 threads\n"
 			 "record layer   user\n"
 			 "judged by      generation 3, loaded 2026-01-01T00:00:00Z\n"
+			 "certificates   the first client certificate ends in 29 days\n"
 			 "held for peers 4.0 KiB of 1.0 GiB\n"
 			 "spool          11 events, 22 notifications, 33 replies; 4 lines dropped, "
 			 "5 errors\n"

@@ -37,6 +37,10 @@ static int examine(const json_t *json)
 			 "less than 90 % of the byte budget is used", "raise limits.byte-budget");
 	wrong += finding(number(json, "counters", "table_full") == 0, "no slot table was ever full",
 			 "raise limits.threads, or the limit of open files");
+	wrong += finding(number(json, "counters", "expiring") == 0,
+			 "no client certificate and no anchor ends within 30 days",
+			 "look for event=credential-expiring and event=anchor-expiring in the log "
+			 "of callhomed");
 	return wrong;
 }
 

@@ -70,6 +70,29 @@ static void print_reload(const json_t *reload)
 		       (int)strcspn(text(reload, "error"), "\n"), text(reload, "error"));
 }
 
+static void print_expiry(const json_t *expiry)
+{
+	static const char *const members[][2] = {
+		{"credential_days", "the first client certificate"},
+		{"anchor_days", "the first anchor"}};
+	const char *between = "";
+
+	fputs("certificates   ", stdout);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *days = json_object_get(expiry, members[i][0]);
+		long long left = (long long)json_integer_value(days);
+
+		if (days == NULL)
+			continue;
+		if (left < 0)
+			printf("%s%s has ended", between, members[i][1]);
+		else
+			printf("%s%s ends in %lld days", between, members[i][1], left);
+		between = ", ";
+	}
+	puts(between[0] == '\0' ? "-" : "");
+}
+
 static void print_status(const json_t *json)
 {
 	const json_t *counters = json_object_get(json, "counters");
@@ -88,6 +111,7 @@ static void print_status(const json_t *json)
 	       number(json, "threads"));
 	printf("record layer   %s\n", text(json, "record_layer"));
 	print_reload(json_object_get(json, "reload"));
+	print_expiry(json_object_get(json, "expiry"));
 	fputs("held for peers ", stdout);
 	print_bytes(number(json, "byte_budget_used"));
 	fputs(" of ", stdout);

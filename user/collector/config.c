@@ -205,6 +205,7 @@ void ch_config_free(struct ch_config *config)
 	free(config->devices_file);
 	free(config->control_socket);
 	free(config->spool_directory);
+	free(config->certificates);
 	ch_buf_deinit(&config->warnings);
 	free(config->file);
 	free(config->directory);

@@ -40,6 +40,13 @@ struct ch_config_credential {
 	char *next_tls_key;  /**< path; NULL with @next_tls_cert */
 };
 
+struct ch_config_certificate {
+	const char *owner;  /**< name of the credential or manufacturer; the configuration's */
+	const char *option; /**< "tls-cert", "next-tls-cert", or "ca": an anchor; static */
+	bool anchor;
+	struct ch_certificate_facts facts;
+};
+
 enum { CH_ON_CONNECT_GET_CONFIG = 1u << 0, CH_ON_CONNECT_SUBSCRIBE = 1u << 1 };
 
 struct ch_config_profile {
@@ -101,6 +108,10 @@ struct ch_config {
 	uint64_t quarantine_max;      /**< unknown devices remembered */
 
 	enum ch_log_level log_level;
+
+	/** Client certificates and anchors that it names; filled by ch_config_load. */
+	struct ch_config_certificate *certificates;
+	size_t certificate_count;
 
 	struct ch_buf warnings; /**< lines, each with its newline: usable, but not as it should be */
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -157,6 +158,53 @@ static bool check_readable(struct ch_config_load *load, const char *what, const 
 	return err == 0;
 }
 
+/* Doubles its room: a file of many anchors must not cost a copy each. */
+static struct ch_config_certificate *new_certificate(struct ch_config_load *load)
+{
+	struct ch_config *config = load->config;
+	size_t count = config->certificate_count;
+	struct ch_config_certificate *more = config->certificates;
+
+	if ((count & (count - 1)) == 0) {
+		more = realloc(more, (count == 0 ? 1 : count * 2) * sizeof(*more));
+		if (more == NULL) {
+			load->err = -ENOMEM;
+			return NULL;
+		}
+		config->certificates = more;
+	}
+	return &more[count];
+}
+
+static void note_anchors(struct ch_config_load *load, const struct ch_trust *trust,
+			 const char *owner)
+{
+	size_t manufacturer = ch_trust_count(trust) - 1;
+	int err = 0;
+
+	for (size_t i = 0; err == 0; i++) {
+		struct ch_config_certificate *made = new_certificate(load);
+
+		if (made == NULL)
+			return;
+		*made = (struct ch_config_certificate){
+			.owner = owner, .option = "ca", .anchor = true};
+		err = ch_trust_anchor(trust, manufacturer, i, &made->facts);
+		load->config->certificate_count += err == 0;
+	}
+}
+
+static void note_credential(struct ch_config_load *load, const struct ch_credential *credential,
+			    const char *owner, const char *option)
+{
+	struct ch_config_certificate *made = new_certificate(load);
+
+	if (made == NULL)
+		return;
+	*made = (struct ch_config_certificate){.owner = owner, .option = option};
+	load->config->certificate_count += ch_credential_facts(credential, &made->facts) == 0;
+}
+
 /* A file, or a directory: what is in it ch_trust_add tells. */
 static bool check_ca(struct ch_config_load *load, const char *path, struct ch_position at)
 {
@@ -181,9 +229,12 @@ static void check_manufacturers(struct ch_config_load *load)
 		const struct ch_config_manufacturer *m = &config->manufacturers[i];
 		struct ch_position at = place(load, CH_SECTION_MANUFACTURERS, i, "ca");
 
-		if (check_ca(load, m->ca, at) &&
-		    ch_trust_add(trust, m->name, m->ca, m->identifier, error) != 0)
+		if (!check_ca(load, m->ca, at))
+			continue;
+		if (ch_trust_add(trust, m->name, m->ca, m->identifier, error) != 0)
 			ch_diag_add(&load->diag, at, "trust.manufacturers.ca: %s", error);
+		else
+			note_anchors(load, trust, m->name);
 	}
 	ch_trust_free(trust);
 }
@@ -219,11 +270,12 @@ static void check_pair(struct ch_config_load *load, size_t i, const char *cert_o
 	if (!readable)
 		return;
 	if (ch_credential_load(cert, key, &loaded, error) == 0)
-		ch_credential_free(loaded);
+		note_credential(load, loaded, load->config->credentials[i].name, cert_option);
 	else if (strstr(error, key) != NULL)
 		ch_diag_add(&load->diag, key_at, "%s: %s", key_path, error);
 	else
 		ch_diag_add(&load->diag, cert_at, "%s: %s", cert_path, error);
+	ch_credential_free(loaded);
 }
 
 static void check_credentials(struct ch_config_load *load)

@@ -89,6 +89,12 @@ enum MHD_Result ch_control_status(struct MHD_Connection *connection,
 	ch_json_uint(&json, "p99_us", view.login_p99_us);
 	ch_json_object_end(&json);
 	ch_json_uint(&json, "quarantined", view.quarantined);
+	ch_json_object(&json, "expiry");
+	if (view.credential_days != INT64_MAX)
+		ch_json_int(&json, "credential_days", view.credential_days);
+	if (view.anchor_days != INT64_MAX)
+		ch_json_int(&json, "anchor_days", view.anchor_days);
+	ch_json_object_end(&json);
 	ch_json_object(&json, "reload");
 	ch_json_uint(&json, "generation", view.generation);
 	ch_json_time(&json, "loaded", view.loaded_unix_ns);

@@ -252,6 +252,24 @@ void ch_publish_reply(struct ch_worker *w, const struct ch_conn *conn, const cha
 	line_end(w, &json, CH_SPOOL_REPLIES);
 }
 
+void ch_publish_expiring(struct ch_worker *w, const struct ch_config_certificate *certificate,
+			 int64_t days)
+{
+	const struct ch_certificate_facts *facts = &certificate->facts;
+	struct ch_json json;
+
+	line_begin(w, &json);
+	ch_json_str(&json, "event",
+		    ch_event_name(certificate->anchor ? CH_EVENT_ANCHOR_EXPIRING
+						      : CH_EVENT_CREDENTIAL_EXPIRING));
+	ch_json_str(&json, certificate->anchor ? "manufacturer" : "credential", certificate->owner);
+	ch_json_str(&json, "option", certificate->option);
+	ch_json_str(&json, "subject", facts->subject);
+	json_fingerprint(&json, "sha256", facts->sha256);
+	ch_json_int(&json, "days_left", days);
+	line_end(w, &json, CH_SPOOL_EVENTS);
+}
+
 void ch_publish_lifecycle(struct ch_worker *w, enum ch_event_kind kind)
 {
 	struct ch_json json;

@@ -25,6 +25,9 @@ void ch_publish_reply(struct ch_worker *worker, const struct ch_conn *conn, cons
 struct ch_notice;
 /** A reload ended. */
 void ch_publish_notice(struct ch_worker *worker, const struct ch_notice *notice);
+/** A client certificate or an anchor ends in @days, or ended. */
+void ch_publish_expiring(struct ch_worker *worker, const struct ch_config_certificate *certificate,
+			 int64_t days);
 /** The collector itself started or stopped. */
 void ch_publish_lifecycle(struct ch_worker *worker, enum ch_event_kind kind);
 

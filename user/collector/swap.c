@@ -15,6 +15,7 @@ void ch_swap_take(struct ch_worker *w, struct ch_swap *swap)
 		w->judge = swap->judge;
 		swap->judge = NULL;
 		old->retired = true;
+		w->expiry_ns = 0;
 		if (old->logins == 0)
 			ch_reload_retire(w->shared->reload, old);
 	} else {

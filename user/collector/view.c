@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector.h"
+#include "expiry.h"
+#include "kernel/sock.h"
 #include "reload.h"
 
 #include <stdio.h>
@@ -140,11 +142,15 @@ static void view_logins(const struct ch_collector *c, struct ch_collector_view *
 static void view_policy(const struct ch_collector *c, struct ch_collector_view *view)
 {
 	struct ch_reload_view reload;
+	struct ch_expiry_view expiry;
 
 	pthread_mutex_lock(policy_lock(c));
 	view->devices = ch_devices_live(c->shared.policy->devices);
 	view->generation = c->shared.policy->generation;
 	view->loaded_unix_ns = c->shared.policy->unix_ns;
+	ch_expiry_view(c->shared.policy->config, ch_unix_ns(), &expiry);
+	view->credential_days = expiry.credential_days;
+	view->anchor_days = expiry.anchor_days;
 	pthread_mutex_unlock(policy_lock(c));
 	ch_reload_read(c->shared.reload, &reload);
 	view->reload_failed_unix_ns = reload.failed_unix_ns;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker.h"
 #include "kernel/sock.h"
+#include "expiry.h"
 #include "publish.h"
 #include "swap.h"
 
@@ -488,6 +489,8 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 	ch_wheel_expire(&w->wheel, w->now_ns, on_timer, w);
 	read_mail(w);
 	ch_swap_continue(w);
+	if (w->index == 0)
+		ch_expiry_turn(w);
 	for (size_t i = 0; i < w->listener_count; i++) {
 		if (w->listeners[i].retry_ns != 0 && w->listeners[i].retry_ns <= w->now_ns &&
 		    !w->stopping)

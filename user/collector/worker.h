@@ -142,6 +142,7 @@ struct ch_worker {
 	uint64_t batch_since_ns; /**< first line of the batch; 0 = empty */
 	uint64_t sequence;	 /**< of the next line */
 
+	uint64_t expiry_ns; /**< Unix time of the next look at what ends soon */
 	const char *detail; /**< of the end that is being published; NULL = none */
 	struct ch_log_limit log_limit;
 	struct ch_stats stats;

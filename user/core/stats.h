@@ -41,7 +41,8 @@
 	X(ring_enters, COUNTER, "io_uring_enter system calls")                                     \
 	X(table_full, COUNTER, "connections refused because the slot table was full")              \
 	X(superseded, COUNTER, "sessions replaced by a newer one of the same device")              \
-	X(budget_hits, COUNTER, "times the byte budget was spent")
+	X(budget_hits, COUNTER, "times the byte budget was spent")                               \
+	X(expiring, GAUGE, "client certificates and anchors that end within 30 days, or ended")
 
 struct ch_stats {
 #define X(name, kind, help) _Atomic uint64_t name;
@@ -55,6 +56,12 @@ static inline void ch_count(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
 			      memory_order_relaxed);
+}
+
+/** Sets a gauge of the calling worker. */
+static inline void ch_set(_Atomic uint64_t *gauge, uint64_t value)
+{
+	atomic_store_explicit(gauge, value, memory_order_relaxed);
 }
 
 /** Takes @n from a gauge of the calling worker. */

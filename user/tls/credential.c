@@ -183,11 +183,9 @@ const struct ch_credential *ch_credential_choose(const struct ch_credential *cre
 	return take ? next : credential;
 }
 
-int64_t ch_credential_not_after(const struct ch_credential *credential, bool next)
+int ch_credential_facts(const struct ch_credential *credential, struct ch_certificate_facts *facts)
 {
-	const struct ch_credential *which = next ? credential->next : credential;
-
-	return which != NULL ? ch_time_of(X509_get0_notAfter(which->cert)) : INT64_MAX;
+	return ch_identity_facts(credential->cert, facts);
 }
 
 int ch_credential_from_memory(const uint8_t *cert_pem, size_t cert_len, const uint8_t *key_pem,

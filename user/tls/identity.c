@@ -66,6 +66,15 @@ int ch_identity_init(struct ch_identity *identity, X509 *cert)
 	return 0;
 }
 
+int ch_identity_facts(X509 *cert, struct ch_certificate_facts *facts)
+{
+	if (X509_digest(cert, EVP_sha256(), facts->sha256, NULL) != 1)
+		return CH_E_CRYPTO;
+	facts->not_after = ch_time_of(X509_get0_notAfter(cert));
+	X509_NAME_oneline(X509_get_subject_name(cert), facts->subject, sizeof(facts->subject));
+	return 0;
+}
+
 /* Any string type, as UTF-8 without a NUL byte. */
 static int copy_string(const ASN1_STRING *string, char identifier[CH_IDENTIFIER_MAX + 1])
 {

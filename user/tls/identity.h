@@ -13,6 +13,9 @@ CH_NODISCARD int ch_identity_init(struct ch_identity *identity, X509 *cert);
 /** Seconds since 1970, also before and far beyond it; INT64_MIN if it is malformed. */
 int64_t ch_time_of(const ASN1_TIME *time);
 
+/** @return 0 or CH_E_CRYPTO */
+CH_NODISCARD int ch_identity_facts(X509 *cert, struct ch_certificate_facts *facts);
+
 /**
  * Reads the identifier from the place its manufacturer uses.
  * @return 0, or CH_E_UNKNOWN: there is none, it is not usable, or it is ambiguous (then

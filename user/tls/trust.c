@@ -2,6 +2,7 @@
 #include "trust.h"
 
 #include "anchors.h"
+#include "identity.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,6 +49,16 @@ void ch_trust_set_revocation(struct ch_trust *trust, size_t index, enum ch_revoc
 {
 	trust->manufacturers[index].revocation = mode;
 	trust->manufacturers[index].stale = stale;
+}
+
+int ch_trust_anchor(const struct ch_trust *trust, size_t manufacturer, size_t index,
+		    struct ch_certificate_facts *facts)
+{
+	STACK_OF(X509) *anchors = trust->manufacturers[manufacturer].anchors;
+
+	if (index >= (size_t)sk_X509_num(anchors))
+		return CH_E_UNKNOWN;
+	return ch_identity_facts(sk_X509_value(anchors, (int)index), facts);
 }
 
 size_t ch_trust_count(const struct ch_trust *trust)

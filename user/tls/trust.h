@@ -46,6 +46,13 @@ struct ch_identity {
 	uint64_t not_after; /**< seconds since 1970, of the leaf */
 };
 
+/** What people are told of a certificate. */
+struct ch_certificate_facts {
+	uint8_t sha256[32];
+	int64_t not_after; /**< seconds since 1970 */
+	char subject[96];  /**< "/CN=acme root", printable ASCII; cut */
+};
+
 /** A client certificate with its chain and key, ready to send. */
 struct ch_credential;
 
@@ -62,12 +69,6 @@ CH_NODISCARD int ch_credential_load(const char *cert_file, const char *key_file,
  */
 CH_NODISCARD int ch_credential_load_next(struct ch_credential *credential, const char *cert_file,
 					 const char *key_file, char error[CH_ERROR_TEXT]);
-
-/**
- * When the certificate ends, or the one that takes its place (@next): seconds since 1970; INT64_MAX
- * if there is none.
- */
-int64_t ch_credential_not_after(const struct ch_credential *credential, bool next);
 
 /** As ch_credential_load from memory: PEM of the chain, leaf first, and PEM of the key. */
 CH_NODISCARD int ch_credential_from_memory(const uint8_t *cert_pem, size_t cert_len,
@@ -92,6 +93,10 @@ CH_NODISCARD int ch_credential_with_key(const struct ch_credential *key_owner,
  */
 CH_NODISCARD int ch_credential_steal(const struct ch_credential *from,
 				     struct ch_credential **stolen);
+
+/** Of the certificate itself. @return 0 or CH_E_CRYPTO */
+CH_NODISCARD int ch_credential_facts(const struct ch_credential *credential,
+				     struct ch_certificate_facts *facts);
 
 void ch_credential_free(struct ch_credential *credential);
 
@@ -151,6 +156,13 @@ uint32_t ch_trust_by_anchor(const struct ch_trust *trust, const uint8_t sha256[3
  */
 void ch_trust_set_revocation(struct ch_trust *trust, size_t index, enum ch_revocation_mode mode,
 			     enum ch_stale_policy stale);
+
+/**
+ * Of anchor @index of a manufacturer, in the order of its files.
+ * @return 0; CH_E_UNKNOWN: there are fewer; CH_E_CRYPTO
+ */
+CH_NODISCARD int ch_trust_anchor(const struct ch_trust *trust, size_t manufacturer, size_t index,
+				 struct ch_certificate_facts *facts);
 
 /** How many manufacturers there are. */
 size_t ch_trust_count(const struct ch_trust *trust);
