@@ -30,7 +30,7 @@ static void queued(struct sim_fleet *fleet, struct call *call, enum call_op op, 
 	if (err)
 		fleet->error = err;
 	else
-		call->inflight |= (uint8_t)(1u << op);
+		call->inflight |= (uint16_t)(1u << op);
 }
 
 static void arm(struct sim_fleet *fleet, struct call *call, uint64_t deadline_ns)
@@ -103,6 +103,7 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	ch_buf_deinit(&call->flight);
 	free(call->message);
 	call->message = NULL;
+	call->updating = false;
 	sim_device_reset(&call->device);
 	if (call->device.impostor) {
 		call->phase = CALL_DONE;
@@ -164,19 +165,51 @@ static void end_call(struct sim_fleet *fleet, struct call *call, enum sim_end en
 	close_when_idle(fleet, call);
 }
 
-/* Under kernel TLS an alert is a message of its own, behind everything else. */
+/* A record of another type than data, through kernel TLS. */
+static void send_record(struct sim_fleet *fleet, struct call *call, uint8_t type,
+			const uint8_t *data, size_t len)
+{
+	if (call->message == NULL)
+		call->message = malloc(sizeof(*call->message));
+	if (call->message == NULL)
+		return;
+	queued(fleet, call, CALL_OP_RECORD,
+	       fleet->ring->ops->send_record(fleet->ring, call->file, type, data, (uint32_t)len,
+					     call->message, user_data(call, CALL_OP_RECORD)));
+}
+
+/* Behind everything else. */
 static void send_close_notify(struct sim_fleet *fleet, struct call *call)
 {
 	static const uint8_t close_notify[2] = {1, CH_ALERT_CLOSE_NOTIFY};
 
 	call->device.say_close = false;
-	call->message = malloc(sizeof(*call->message));
-	if (call->message == NULL)
-		return;
-	queued(fleet, call, CALL_OP_RECORD,
-	       fleet->ring->ops->send_record(fleet->ring, call->file, CH_RECORD_ALERT, close_notify,
-					     sizeof(close_notify), call->message,
-					     user_data(call, CALL_OP_RECORD)));
+	send_record(fleet, call, CH_RECORD_ALERT, close_notify, sizeof(close_notify));
+}
+
+/* Before what waits; our keys change right behind it. */
+static void send_key_update(struct sim_fleet *fleet, struct call *call)
+{
+	static const uint8_t key_update[2][5] = {{24, 0, 0, 1, 0}, {24, 0, 0, 1, 1}};
+
+	call->device.say_update = false;
+	call->updating = true;
+	send_record(fleet, call, CH_RECORD_HANDSHAKE, key_update[call->device.say_asks], 5);
+}
+
+/* The next generation of keys of a direction that is the kernel's. */
+static void rekey(struct sim_fleet *fleet, struct call *call, enum ch_ktls_direction direction)
+{
+	if (call_rekey(fleet, call, direction) != 0)
+		end_call(fleet, call, SIM_END_LOCAL);
+}
+
+static void rekeyed(struct sim_fleet *fleet, struct call *call, enum ch_ktls_direction direction,
+		    int result)
+{
+	call_drop_keys(call, direction);
+	if (result < 0 && call->phase == CALL_CONNECTED)
+		end_call(fleet, call, SIM_END_LOCAL);
 }
 
 /* One SEND in flight; what is said meanwhile waits in device.out. */
@@ -184,9 +217,14 @@ static void flush(struct sim_fleet *fleet, struct call *call)
 {
 	struct ch_buf *out = &call->device.out;
 
-	if (in_flight(call, CALL_OP_SEND) || in_flight(call, CALL_OP_RECORD))
+	if (in_flight(call, CALL_OP_SEND) || in_flight(call, CALL_OP_RECORD) ||
+	    in_flight(call, CALL_OP_REKEY_TX))
 		return;
 	if (call->flight_at == call->flight.len) {
+		if (call->device.say_update) {
+			send_key_update(fleet, call);
+			return;
+		}
 		if (out->len == 0 && call->device.say_close)
 			send_close_notify(fleet, call);
 		if (out->len == 0)
@@ -206,6 +244,7 @@ static void flush(struct sim_fleet *fleet, struct call *call)
 static bool sends(const struct call *call)
 {
 	return in_flight(call, CALL_OP_SEND) || in_flight(call, CALL_OP_RECORD) ||
+	       in_flight(call, CALL_OP_REKEY_TX) || call->device.say_update ||
 	       call->flight_at < call->flight.len || call->device.out.len > 0 ||
 	       call->device.say_close;
 }
@@ -346,8 +385,16 @@ static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns
 {
 	struct sim_device *device = &call->device;
 
+	if (call->phase == CALL_CONNECTED && device->rekey_rx) {
+		device->rekey_rx = false;
+		rekey(fleet, call, CH_KTLS_RX);
+	}
 	if (call->phase != CALL_CONNECTED)
 		return;
+	if (in_flight(call, CALL_OP_REKEY_RX)) {
+		flush(fleet, call);
+		return;
+	}
 	if (has_session(device) && !in_flight(call, CALL_OP_RECV) && !device->stall) {
 		/* a send that is queued but not submitted still needs the descriptor */
 		if (!call->file.fixed && in_flight(call, CALL_OP_SEND))
@@ -537,6 +584,8 @@ static void on_recv(struct call *call, const struct ch_completion *done)
 {
 	if (done->result == -ENOBUFS || done->result == -ECANCELED)
 		return; /* armed again by progress, or ended on purpose */
+	if (done->result == -EKEYEXPIRED && call->device.rx_kernel)
+		return; /* new keys are on their way */
 	if (done->result < 0)
 		peer_gone(call, done->result);
 	else if (done->end)
@@ -557,6 +606,8 @@ static void on_send(struct sim_fleet *fleet, struct call *call, int result)
 	}
 	call->flight_at += (uint32_t)result;
 	fleet->shared.counters.sent_bytes += (uint32_t)result;
+	if (call->device.tx_kernel) /* the kernel made about as many records */
+		call->device.record.keys.tx.sequence += 1 + (uint32_t)result / CH_RECORD_PLAIN_MAX;
 	if (call->flight_at < call->flight.len)
 		return;
 	call->flight.len = 0;
@@ -564,6 +615,17 @@ static void on_send(struct sim_fleet *fleet, struct call *call, int result)
 	if (call->flight.cap > 1024)
 		ch_buf_deinit(&call->flight);
 	sim_device_trim(&call->device);
+}
+
+static void on_record_sent(struct sim_fleet *fleet, struct call *call, int result)
+{
+	bool update = call->updating;
+
+	call->updating = false;
+	if (result < 0)
+		peer_gone(call, result);
+	else if (update)
+		rekey(fleet, call, CH_KTLS_TX);
 }
 
 void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *done)
@@ -577,11 +639,14 @@ void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *don
 	if (op == CALL_OP_CANCEL)
 		call->cancels--;
 	else if (!done->more)
-		call->inflight &= (uint8_t) ~(1u << op);
+		call->inflight &= (uint16_t) ~(1u << op);
 	if (op == CALL_OP_CLOSE) {
 		gone(fleet, call);
 		return;
 	}
+	if (op == CALL_OP_REKEY_RX || op == CALL_OP_REKEY_TX)
+		rekeyed(fleet, call, op == CALL_OP_REKEY_TX ? CH_KTLS_TX : CH_KTLS_RX,
+			done->result);
 	if (call->phase == CALL_ENDING) {
 		/* a connect or a send that won the race against its cancellation changes nothing */
 		close_when_idle(fleet, call);
@@ -595,8 +660,8 @@ void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *don
 		on_recv(call, done);
 	else if (op == CALL_OP_SEND)
 		on_send(fleet, call, done->result);
-	else if (op == CALL_OP_RECORD && done->result < 0)
-		peer_gone(call, done->result);
+	else if (op == CALL_OP_RECORD)
+		on_record_sent(fleet, call, done->result);
 	progress(fleet, call, now_ns);
 }
 

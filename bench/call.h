@@ -22,7 +22,9 @@ enum call_op {
 	CALL_OP_SEND,
 	CALL_OP_CANCEL,
 	CALL_OP_CLOSE,
-	CALL_OP_RECORD, /* close_notify through kernel TLS */
+	CALL_OP_RECORD, /* close_notify or KeyUpdate through kernel TLS */
+	CALL_OP_REKEY_RX, /* kernel TLS: new keys */
+	CALL_OP_REKEY_TX,
 	CALL_OP_WAKE, /* of the fleet, not of a call */
 };
 
@@ -41,11 +43,12 @@ struct call {
 	uint32_t generation;	 /**< of user_data: one per socket */
 	uint32_t attempts;	 /**< failed calls in a row */
 	uint32_t impostor;	 /**< index of its view */
-	struct ch_ring_message *message; /**< of CALL_OP_RECORD, while it is in flight */
+	struct ch_ring_message *message; /**< of CALL_OP_RECORD, from the first on */
+	uint8_t *new_keys[2]; /**< by enum ch_ktls_direction; while they are being set */
 	struct ch_file file;	 /**< index -1 = no socket */
 	uint8_t phase;		 /**< enum call_phase */
 	uint8_t end;		 /**< enum sim_end of the present call */
-	uint8_t inflight;	 /**< bit per enum call_op */
+	uint16_t inflight;	 /**< bit per enum call_op */
 	uint8_t cancels;	 /**< cancellations in flight */
 	uint8_t target;		 /**< endpoint it calls */
 	bool queued;		 /**< in the queue of steps */
@@ -54,6 +57,7 @@ struct call {
 	bool half_closed;	 /**< our FIN is sent */
 	bool started;		 /**< the session's receive was armed once */
 	bool ulp;		 /**< the socket can take kernel TLS */
+	bool updating;		 /**< CALL_OP_RECORD is a KeyUpdate: our keys change behind it */
 	bool peer_gone;		 /**< the collector's FIN or RST was seen */
 	bool lingering;		 /**< closing; the timer limits it */
 };
@@ -96,6 +100,13 @@ void call_on_timer(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
 void call_step(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
 /** Closes the session from our side. */
 void call_close(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
+
+/** call_keys.c: sets the next generation of keys of a direction that is the kernel's. @return 0 or an
+ * error. */
+CH_NODISCARD int call_rekey(struct sim_fleet *fleet, struct call *call,
+			    enum ch_ktls_direction direction);
+/** They are set, or never will be. */
+void call_drop_keys(struct call *call, enum ch_ktls_direction direction);
 
 /** A number that is random enough for jitter, 0..bound-1. */
 uint64_t sim_random(struct sim_fleet *fleet, uint64_t bound);

@@ -298,17 +298,53 @@ static void on_plain(struct sim_device *device, const uint8_t *data, size_t len)
 }
 
 /* RFC 8446 section 4.6.3: the message goes out under the old keys. */
-static int send_key_update(struct sim_device *device)
+static int send_key_update(struct sim_device *device, bool ask)
 {
-	static const uint8_t key_update[] = {24, 0, 0, 1, 0};
+	const uint8_t key_update[] = {24, 0, 0, 1, ask};
 	const struct ch_slice part = {key_update, sizeof(key_update)};
+	int err = 0;
 
-	if (device->version != CH_TLS_1_3)
+	if (device->tx_kernel && !device->shared->rekey)
+		return CH_E_UNSUPPORTED;
+	device->say_asks = ask;
+	device->say_update = device->tx_kernel;
+	if (!device->tx_kernel)
+		err = ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
+	if (!err && !device->tx_kernel)
+		err = ch_record_rekey(&device->record, true);
+	device->update_owed = false;
+	device->update_asked |= ask;
+	device->shared->counters.key_updates_sent += !device->impostor;
+	return err;
+}
+
+/* Before application data: the KeyUpdate that was asked for, or is due by count. */
+static int update_keys(struct sim_device *device)
+{
+	const struct sim_shared *shared = device->shared;
+	uint64_t every = device->impostor ? 0 : shared->key_update_every;
+	bool due = ch_record_wants_rekey(&device->record, true) ||
+		   (every > 0 && device->record.keys.tx.sequence >= every);
+
+	if (device->version != CH_TLS_1_3 || device->say_update)
 		return 0;
-	if (device->tx_kernel)
-		return CH_E_UNSUPPORTED; /* this simulator changes keys in user space only */
-	int err = ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
-	return err ? err : ch_record_rekey(&device->record, true);
+	if (device->tx_kernel && !shared->rekey)
+		due = false;
+	if (!due && !device->update_owed)
+		return 0;
+	return send_key_update(device, due && shared->key_update_asks && !device->update_asked);
+}
+
+/* The collector changed its keys. */
+static int follow_key_update(struct sim_device *device, bool requested)
+{
+	device->shared->counters.key_updates_received += !device->impostor;
+	device->update_asked = false;
+	device->update_owed |= requested;
+	if (!device->rx_kernel)
+		return ch_record_rekey(&device->record, false);
+	device->rekey_rx = true;
+	return device->shared->rekey ? 0 : CH_E_UNSUPPORTED;
 }
 
 static void on_handshake_record(struct sim_device *device, const uint8_t *data, size_t len)
@@ -321,11 +357,7 @@ static void on_handshake_record(struct sim_device *device, const uint8_t *data, 
 		case CH_TLSMSG_MORE:
 			return;
 		case CH_TLSMSG_KEY_UPDATE:
-			err = device->rx_kernel ? CH_E_UNSUPPORTED : 0;
-			if (!err)
-				err = ch_record_rekey(&device->record, false);
-			if (!err && requested)
-				err = send_key_update(device);
+			err = follow_key_update(device, requested);
 			break;
 		case CH_TLSMSG_TICKET:
 		case CH_TLSMSG_HELLO_REQUEST:
@@ -426,11 +458,6 @@ void sim_device_notify(struct sim_device *device)
 		counters->held += !device->impostor;
 		return;
 	}
-	if (!device->tx_kernel && ch_record_wants_rekey(&device->record, true) &&
-	    send_key_update(device) != 0) {
-		finish(device, SIM_END_LOCAL);
-		return;
-	}
 	if (sim_netconf_notification(device) != 0)
 		finish(device, SIM_END_LOCAL);
 	else
@@ -486,6 +513,10 @@ void sim_device_reset(struct sim_device *device)
 
 int sim_device_send_plain(struct sim_device *device, struct ch_slice plain)
 {
+	int err = update_keys(device);
+
+	if (err)
+		return err;
 	if (device->tx_kernel)
 		return ch_buf_append(&device->out, plain.data, plain.len);
 	return ch_record_seal(&device->record, CH_RECORD_DATA, &plain, 1, &device->out);

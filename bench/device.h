@@ -55,6 +55,8 @@ struct sim_counters {
 	uint64_t rpc_errors;	/**< of them with an rpc-error */
 	uint64_t notifications; /**< sent */
 	uint64_t held;		/**< notifications left out because the collector did not read */
+	uint64_t key_updates_sent;
+	uint64_t key_updates_received;
 	uint64_t sent_bytes;
 	uint64_t received_bytes;
 	uint64_t layers[5];	      /**< sessions of honest devices by enum ch_layer */
@@ -88,6 +90,9 @@ struct sim_shared {
 	const struct sim_names *names; /**< users of the collector's certificates; NULL = any */
 	char user[SIM_NAME_MAX];       /**< of the last login; "" = none */
 	uint32_t next_session_id;
+	uint64_t key_update_every; /**< TLS 1.3: records under one key; 0 = up to the AEAD limit */
+	bool key_update_asks;	   /**< such a KeyUpdate asks for one in return */
+	bool rekey;		   /**< the kernel can change keys (ch_ktls_probe) */
 	struct sim_counters counters;
 };
 
@@ -131,6 +136,11 @@ struct sim_device {
 	bool rx_kernel;	 /**< the kernel opens records */
 	bool tx_kernel;	 /**< the kernel seals: @out holds plaintext */
 	bool say_close;	 /**< tx_kernel: close_notify is due behind @out */
+	bool say_update; /**< tx_kernel: a KeyUpdate and new keys are due before @out */
+	bool say_asks;	 /**< and it asks for one in return */
+	bool rekey_rx;	 /**< rx_kernel: new keys are due; until then nothing can be received */
+	bool update_owed;  /**< the collector asked for a KeyUpdate: before our next data */
+	bool update_asked; /**< we asked for one, and it has not come yet */
 };
 
 void sim_device_init(struct sim_device *device, struct sim_shared *shared, uint32_t index,

@@ -212,6 +212,7 @@ static int make_ring(struct sim_fleet *fleet)
 	int err = ch_ring_new(&options, &fleet->ring);
 
 	ch_ktls_probe(&fleet->ktls);
+	fleet->shared.rekey = fleet->ktls.rekey;
 	if (!err)
 		err = fleet->ring->ops->wake(fleet->ring, fleet->wake_fd,
 					     ch_user_data(CALL_OP_WAKE, 0, 0));
@@ -230,6 +231,8 @@ static void abandon(struct sim_fleet *fleet)
 			ch_sock_close(call->file.index);
 		sim_device_reset(&call->device);
 		ch_buf_deinit(&call->flight);
+		call_drop_keys(call, CH_KTLS_RX);
+		call_drop_keys(call, CH_KTLS_TX);
 	}
 }
 
@@ -358,6 +361,8 @@ int sim_fleet_start(const struct sim_fleet_options *options, struct sim_fleet **
 		fleet->shared.on_certificate = options->certificates ? write_certificate : NULL;
 		fleet->shared.certificate_ctx = options->certificates;
 		fleet->shared.names = options->names;
+		fleet->shared.key_update_every = options->key_update_every;
+		fleet->shared.key_update_asks = options->key_update_asks;
 		deal_impostors(fleet);
 		err = start_thread(fleet);
 	}

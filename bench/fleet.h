@@ -38,6 +38,8 @@ struct sim_fleet_options {
 	uint8_t framing;	      /**< enum sim_framing */
 	bool fixed;		      /**< sessions live in the fixed table (ch_probe: fixed_close) */
 	uint8_t record_layer;	      /**< enum ch_layer_policy */
+	uint64_t key_update_every;    /**< TLS 1.3: records of a device under one key; 0 = many */
+	bool key_update_asks;	      /**< and it asks for new keys of the collector */
 	bool reconnect;
 	uint8_t connection;	  /**< enum sim_connection */
 	uint64_t period_ns;	  /**< of periodic connections, > 0 */

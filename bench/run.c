@@ -30,9 +30,9 @@ struct run {
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
 	uint64_t period_ns, idle_timeout_ns, auth_timeout_ns, max_wait_ns, max_attempts,
 		backoff_min_ns, backoff_max_ns;
-	uint64_t impostor_wait_ns, keepalive_ns;
+	uint64_t impostor_wait_ns, keepalive_ns, key_update_every;
 	double rate, notify_rate;
-	bool json, quiet, no_reconnect;
+	bool json, quiet, no_reconnect, key_update_asks;
 };
 
 static const struct sim_arg args[] = {
@@ -57,6 +57,10 @@ static const struct sim_arg args[] = {
 	{"cert-to-name", SIM_ARG_TEXT, AT(cert_to_name), "FILE", NULL, 0, 0,
 	 "users of the collector's certificates (RFC 7589 section 7); who is in no list is "
 	 "refused"},
+	{"key-update", SIM_ARG_UINT, AT(key_update_every), "N", "0", 0, UINT32_MAX,
+	 "TLS 1.3: a device changes its keys after so many records; 0 = near the AEAD limit"},
+	{"key-update-asks", SIM_ARG_FLAG, AT(key_update_asks), NULL, NULL, 0, 0,
+	 "and asks the collector for new ones each time"},
 	{"framing", SIM_ARG_TEXT, AT(framing), "BASE", "mix", 0, 0,
 	 "NETCONF base: mix, 1.0 or 1.1"},
 	{"source", SIM_ARG_TEXT, AT(source), "ADDR", "127.1.0.1", 0, 0,
@@ -245,6 +249,8 @@ static int read_options(const struct run *run, struct sim_fleet_options *options
 		.backoff_max_ns = run->backoff_max_ns,
 		.auth_timeout_ns = run->auth_timeout_ns,
 		.keepalive_ns = run->keepalive_ns,
+		.key_update_every = run->key_update_every,
+		.key_update_asks = run->key_update_asks,
 		.plans = plans,
 		.impostor_wait_ns = run->impostor_wait_ns,
 		.seed = run->seed,

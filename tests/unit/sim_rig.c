@@ -232,6 +232,13 @@ static void on_plain(struct rig *rig, const uint8_t *data, size_t len)
 	}
 }
 
+static void follow_key_update(struct rig *rig, uint8_t asks)
+{
+	must(ch_record_rekey(&rig->record, false) == 0, "rekey");
+	rig->updates++;
+	rig->update_asks += asks;
+}
+
 static void on_record(struct rig *rig, const struct ch_record_event *event)
 {
 	uint8_t code;
@@ -240,8 +247,8 @@ static void on_record(struct rig *rig, const struct ch_record_event *event)
 		end(rig, CH_REASON_RECORD_FLOOD);
 	else if (event->type == CH_RECORD_DATA)
 		on_plain(rig, event->data, event->len);
-	else if (event->type == CH_RECORD_HANDSHAKE && event->len > 0 && event->data[0] == 24)
-		must(ch_record_rekey(&rig->record, false) == 0, "rekey");
+	else if (event->type == CH_RECORD_HANDSHAKE && event->len == 5 && event->data[0] == 24)
+		follow_key_update(rig, event->data[4]);
 	else if (event->type != CH_RECORD_ALERT)
 		end(rig, CH_REASON_UNEXPECTED_RECORD);
 	else if (ch_alert_parse(event->data, event->len, true, &code) == CH_ALERT_CLOSED)

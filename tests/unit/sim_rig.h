@@ -34,6 +34,7 @@ struct rig {
 	uint32_t pump_bytes;   /* bytes the device gets at a time; 0 = all */
 	uint32_t replies, notifications, closed;
 	uint32_t empty; /* records of no data */
+	uint32_t updates, update_asks; /* KeyUpdates of the device */
 	struct ch_buf last; /* the last reply or notification */
 };
 

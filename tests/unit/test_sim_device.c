@@ -225,6 +225,71 @@ Test(sim_device, follows_key_updates)
 	rig_deinit(&rig);
 }
 
+/* row: 8446-update */
+Test(sim_device, answers_key_updates_by_one_before_its_data)
+{
+	static const uint8_t key_update[] = {24, 0, 0, 1, 1};
+	struct rig rig;
+
+	rig_login(&rig, 0);
+	for (int i = 0; i < 3; i++) {
+		rig_send_raw(&rig, CH_RECORD_HANDSHAKE, key_update, sizeof(key_update));
+		cr_assert_eq(ch_record_rekey(&rig.record, true), 0);
+	}
+	rig_pump(&rig);
+	cr_assert_eq(rig.updates, 0);
+	rig_rpc(&rig, "<get/>");
+	rig_rpc(&rig, "<get/>");
+	cr_assert_eq(rig.replies, 2);
+	cr_assert_eq(rig.updates, 1);
+	cr_assert_eq(rig.update_asks, 0);
+	cr_assert_eq(rig.shared.counters.key_updates_received, 3);
+	cr_assert_eq(rig.shared.counters.key_updates_sent, 1);
+	rig_deinit(&rig);
+}
+
+/* row: 8446-limits */
+Test(sim_device, changes_its_keys_after_so_many_records)
+{
+	static const uint8_t key_update[] = {24, 0, 0, 1, 0};
+	struct rig rig;
+
+	rig_login(&rig, 0);
+	rig_subscribe(&rig);
+	rig.shared.key_update_every = 3;
+	rig.shared.key_update_asks = true;
+	rig.device.record.keys.tx.sequence = rig.record.keys.rx.sequence = 0;
+	for (int i = 0; i < 9; i++) {
+		sim_device_notify(&rig.device);
+		rig_pump(&rig);
+	}
+	cr_assert_eq(rig.notifications, 9);
+	cr_assert_eq(rig.updates, 2);
+	cr_assert_eq(rig.update_asks, 1, "one question at a time");
+	rig_send_raw(&rig, CH_RECORD_HANDSHAKE, key_update, sizeof(key_update));
+	cr_assert_eq(ch_record_rekey(&rig.record, true), 0);
+	rig_rpc(&rig, "<get/>");
+	cr_assert_eq(rig.updates, 3);
+	cr_assert_eq(rig.update_asks, 2);
+	cr_assert_eq(rig.reason, CH_REASON_NONE);
+	rig_deinit(&rig);
+}
+
+Test(sim_device, keeps_its_keys_under_tls12)
+{
+	struct rig rig;
+
+	rig_login(&rig, 1);
+	rig_subscribe(&rig);
+	rig.shared.key_update_every = 1;
+	for (int i = 0; i < 9; i++)
+		sim_device_notify(&rig.device);
+	rig_pump(&rig);
+	cr_assert_eq(rig.notifications, 9);
+	cr_assert_eq(rig.shared.counters.key_updates_sent, 0);
+	rig_deinit(&rig);
+}
+
 Test(sim_device, ends_on_broken_input)
 {
 	struct rig rig;

@@ -42,6 +42,7 @@ for kernel; do
 	for layer in user kernel; do
 		guest "callhome: record-layer: $layer" "$kernel" tests/vm/guest-ktls.sh LAYER=$layer >>"$tmp/$kernel" || status=1
 	done
+	guest "callhome: KeyUpdates, record-layer: kernel" "$kernel" tests/vm/guest-keyupdate.sh LAYER=kernel >>"$tmp/$kernel" || status=1
 done
 [ ${#columns[@]} -gt 0 ] || exit 77
 
