@@ -333,6 +333,18 @@ Test(anchors, a_directory_holds_several_files_of_anchors)
 	EVP_PKEY_free(key);
 }
 
+Test(anchors, an_anchor_is_found_by_its_digest)
+{
+	uint8_t sha256[32];
+
+	cr_assert_eq(X509_digest(world.acme_root, EVP_sha256(), sha256, NULL), 1);
+	cr_expect_eq(ch_trust_by_anchor(world.trust, sha256), 0);
+	cr_assert_eq(X509_digest(world.borg_ca, EVP_sha256(), sha256, NULL), 1);
+	cr_expect_eq(ch_trust_by_anchor(world.trust, sha256), 1);
+	cr_assert_eq(X509_digest(world.acme_ca, EVP_sha256(), sha256, NULL), 1);
+	cr_expect_eq(ch_trust_by_anchor(world.trust, sha256), CH_MANUFACTURER_NONE);
+}
+
 Test(anchors, a_ca_file_has_at_most_64_certificates)
 {
 	EVP_PKEY *key = fx_key(FX_P256);
