@@ -110,6 +110,18 @@ struct ch_collector_view {
 	uint64_t loaded_unix_ns;	     /**< when it was loaded */
 	uint64_t reload_failed_unix_ns;	     /**< 0 = the last reload did not fail */
 	char reload_error[512];		     /**< why it did */
+	bool crl;			     /**< revocation lists are configured */
+	uint32_t crl_lists;		     /**< revocation lists in use */
+	uint32_t crl_pending; /**< of them not verified: no chain with their issuer was seen */
+	uint32_t crl_stale;   /**< behind their nextUpdate */
+	uint32_t crl_refused; /**< files or lists that cannot be used */
+	uint32_t crl_kept;    /**< lists that stay although their file is not good any more */
+	uint64_t crl_entries; /**< revoked certificates in them */
+	uint64_t crl_bytes;   /**< of memory for them */
+	uint64_t crl_build_ns;		/**< CPU time that reading them took */
+	uint64_t crl_loaded_unix_ns;	/**< when they were read */
+	uint64_t crl_oldest_unix_ns;	/**< thisUpdate of the oldest one in use; 0 = none */
+	uint64_t crl_next_stale_unix_ns; /**< nextUpdate that comes first; 0 = none */
 	const char *record_layer; /**< what new sessions get, in words */
 	/** Whole days until the first client certificate and the first anchor end; negative: it
 	    ended; INT64_MAX: there is none. */
@@ -203,8 +215,9 @@ CH_NODISCARD int ch_collector_kill(struct ch_collector *collector, const char *d
 
 /** What a reload reads. */
 enum ch_reload_kind {
-	CH_RELOAD_DEVICES, /**< the inventory's database only */
-	CH_RELOAD_ALL,	   /**< also the configuration: trust, credentials, profiles */
+	CH_RELOAD_REVOCATION, /**< the revocation lists only */
+	CH_RELOAD_DEVICES,    /**< the inventory's database only */
+	CH_RELOAD_ALL,	      /**< everything: also trust, credentials, profiles */
 };
 
 struct ch_reload_result {

@@ -93,6 +93,21 @@ static void print_expiry(const json_t *expiry)
 	puts(between[0] == '\0' ? "-" : "");
 }
 
+static void print_revocation(const json_t *crl)
+{
+	if (crl == NULL)
+		return;
+	printf("revocation     %llu lists with %llu entries", number(crl, "lists"),
+	       number(crl, "entries"));
+	if (json_is_string(json_object_get(crl, "oldest")))
+		printf(", the oldest of %.19sZ, the first out of date at %.19sZ",
+		       text(crl, "oldest"), text(crl, "next_stale"));
+	printf("\n               %llu stale, %llu not verified yet, %llu refused, %llu kept "
+	       "although their file went bad\n",
+	       number(crl, "stale"), number(crl, "pending"), number(crl, "refused"),
+	       number(crl, "kept"));
+}
+
 static void print_status(const json_t *json)
 {
 	const json_t *counters = json_object_get(json, "counters");
@@ -121,6 +136,7 @@ static void print_status(const json_t *json)
 	       "%llu errors\n",
 	       number(spool, "events"), number(spool, "notifications"), number(spool, "replies"),
 	       number(spool, "dropped"), number(spool, "errors"));
+	print_revocation(json_object_get(json, "revocation"));
 	print_members("ended by", json_object_get(json, "reasons"), "nothing yet");
 	print_members("counters", counters, "all zero");
 }

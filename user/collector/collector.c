@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector.h"
+#include "crl_watch.h"
 #include "kernel/probe.h"
 #include "kernel/sock.h"
 #include "publish.h"
@@ -57,9 +58,11 @@ static int load_policy(struct ch_collector *c, struct ch_buf *text)
 	if (err != 0)
 		return err;
 	err = ch_policy_new(c->config, devices, 1, &c->shared.policy);
-	if (err != 0)
+	if (err != 0) {
 		ch_devices_free(devices);
-	return err;
+		return err;
+	}
+	return ch_policy_load_revocation(c->shared.policy, NULL, &c->shared.log, text);
 }
 
 int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
@@ -81,8 +84,10 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	err = seed_hash();
 	if (err == 0)
 		err = ch_config_load(config_file, &c->config, &text);
-	if (err == 0)
+	if (err == 0) {
+		c->shared.log = (struct ch_log){c->config->log_level, write_log, c};
 		err = load_policy(c, &text);
+	}
 	if (err == 0)
 		err = ch_registry_new(ch_devices_count(c->shared.policy->devices),
 				      &c->shared.registry);
@@ -95,7 +100,6 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	}
 	ch_buf_deinit(&text);
 	c->shared.config = c->config;
-	c->shared.log = (struct ch_log){c->config->log_level, write_log, c};
 	ch_config_log_warnings(c->config, &c->shared.log);
 	*collector = c;
 	return 0;
@@ -321,6 +325,8 @@ int ch_collector_start(struct ch_collector *c, char **error)
 	}
 	if (err == 0)
 		err = ch_reload_new(c, &c->shared.reload);
+	if (err == 0)
+		err = ch_crl_watch_new(c, &c->crl_watch);
 	if (err != 0) {
 		if (text.len == 0 && ch_buf_printf(&text, "cannot start: %s\n", ch_error_text(err)))
 			err = -ENOMEM;
@@ -359,6 +365,8 @@ void ch_collector_stop(struct ch_collector *c)
 		return;
 	ch_enrolment_stop(c->enrolment);
 	ch_reload_stop(c->shared.reload);
+	ch_crl_watch_free(c->crl_watch);
+	c->crl_watch = NULL;
 	join_workers(c);
 	flush_batches(c);
 }
@@ -378,6 +386,7 @@ void ch_collector_free(struct ch_collector *c)
 		ch_worker_deinit(&c->shared.workers[i]);
 	free(c->shared.workers);
 	ch_enrolment_free(c->enrolment);
+	ch_crl_watch_free(c->crl_watch);
 	ch_reload_free(c->shared.reload);
 	ch_spool_close(c->shared.spool);
 	ch_quarantine_free(c->shared.quarantine);

@@ -9,6 +9,7 @@
 struct ch_collector {
 	struct ch_config *config; /**< of the start */
 	struct ch_shared shared;
+	struct ch_crl_watch *crl_watch; /**< NULL before the start */
 	ch_log_fn log;
 	void *log_ctx;
 	struct ch_enrolment *enrolment; /**< NULL = no database, or not started */

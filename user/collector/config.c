@@ -202,6 +202,7 @@ void ch_config_free(struct ch_config *config)
 	free(config->manufacturers);
 	free(config->credentials);
 	free(config->profiles);
+	free(config->crl);
 	free(config->devices_file);
 	free(config->control_socket);
 	free(config->spool_directory);

@@ -30,6 +30,8 @@ struct ch_config_manufacturer {
 	char *name;
 	char *ca; /**< path, resolved */
 	enum ch_identifier_kind identifier;
+	enum ch_revocation_mode revocation;
+	enum ch_stale_policy stale_crl;
 };
 
 struct ch_config_credential {
@@ -74,6 +76,9 @@ struct ch_config {
 	size_t credential_count;
 	struct ch_config_profile *profiles;
 	size_t profile_count;
+
+	char *crl; /**< path of a file or directory, resolved; NULL = no revocation lists */
+	uint64_t crl_refresh_ns; /**< between two looks at it, beside what the kernel tells */
 
 	char *devices_file;
 	char *devices_database; /**< NULL = none */

@@ -239,6 +239,18 @@ static void check_manufacturers(struct ch_config_load *load)
 	ch_trust_free(trust);
 }
 
+/* What is in it is looked at when it is read: a bad list must not keep the daemon from starting. */
+static void check_crl(struct ch_config_load *load)
+{
+	const char *crl = load->config->crl;
+	struct ch_position at = place(load, CH_SECTION_TRUST, 0, "crl");
+
+	if (crl != NULL && access(crl, R_OK) != 0)
+		ch_diag_add(&load->diag, at,
+			    "trust.crl: cannot read %s: %s; make it, an empty directory is fine", crl,
+			    strerror(errno));
+}
+
 static void warn_open_key(struct ch_config_load *load, const char *option, const char *key,
 			  struct ch_position at)
 {
@@ -308,6 +320,7 @@ void ch_config_check_files(struct ch_config_load *load)
 	struct stat st;
 
 	check_manufacturers(load);
+	check_crl(load);
 	check_credentials(load);
 	check_readable(load, "devices.file", load->config->devices_file,
 		       place(load, CH_SECTION_DEVICES, 0, "file"), &st);

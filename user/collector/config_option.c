@@ -86,6 +86,19 @@ static const struct ch_choice identifiers[] = {
 	{NULL, 0},
 };
 
+static const struct ch_choice revocations[] = {
+	{"if-present", CH_REVOCATION_IF_PRESENT},
+	{"require", CH_REVOCATION_REQUIRE},
+	{"off", CH_REVOCATION_OFF},
+	{NULL, 0},
+};
+
+static const struct ch_choice stale_policies[] = {
+	{"accept", CH_STALE_ACCEPT},
+	{"refuse", CH_STALE_REFUSE},
+	{NULL, 0},
+};
+
 static const struct ch_choice on_connect[] = {
 	{"get-config", CH_ON_CONNECT_GET_CONFIG},
 	{"subscribe", CH_ON_CONNECT_SUBSCRIBE},
@@ -122,6 +135,7 @@ static const struct ch_choice levels[] = {
 _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind) == 4 &&
 		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_layer_policy) == 4 &&
 		       sizeof(enum ch_master_secret_policy) == 4 &&
+		       sizeof(enum ch_revocation_mode) == 4 && sizeof(enum ch_stale_policy) == 4 &&
 		       sizeof(enum ch_log_level) == 4,
 	       "a choice is stored as 32 bits");
 
@@ -148,6 +162,15 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_LISTEN, "transport", CH_OPTION_CHOICE, OF(listener, transport),
 	 .choices = transports, .fallback = "netconf-tls", .help = "what devices speak there"},
 
+	{CH_SECTION_TRUST, "crl", CH_OPTION_PATH, IN(crl),
+	 .help = "revocation lists of all manufacturers: a file, or a directory whose files are read but "
+		 "for names with a leading dot; PEM or DER, complete or delta. Read again in the "
+		 "background when it changes; a session whose certificate is revoked by then is closed"},
+	{CH_SECTION_TRUST, "crl-refresh", CH_OPTION_DURATION, IN(crl_refresh_ns), SECOND, 24 * HOUR, 1,
+	 .fallback = "5min",
+	 .help = "how often to look at trust.crl where the kernel does not tell of changes (a network "
+		 "file system)"},
+
 	{CH_SECTION_MANUFACTURERS, "name", CH_OPTION_NAME, OF(manufacturer, name), .required = true,
 	 .help = "how the inventory calls the manufacturer"},
 	{CH_SECTION_MANUFACTURERS, "ca", CH_OPTION_PATH, OF(manufacturer, ca), .required = true,
@@ -156,6 +179,16 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_MANUFACTURERS, "identifier", CH_OPTION_CHOICE, OF(manufacturer, identifier),
 	 .choices = identifiers, .required = true,
 	 .help = "where a device certificate of this manufacturer carries the identifier"},
+
+	{CH_SECTION_MANUFACTURERS, "revocation", CH_OPTION_CHOICE, OF(manufacturer, revocation),
+	 .choices = revocations, .fallback = "if-present",
+	 .help = "if-present: a device is refused if a list or its stapled OCSP response says that it or "
+		 "a CA above it is revoked; require: each certificate below the anchor needs a valid list, "
+		 "the device's own a list or a staple; off: nothing is looked up"},
+	{CH_SECTION_MANUFACTURERS, "stale-crl", CH_OPTION_CHOICE, OF(manufacturer, stale_crl),
+	 .choices = stale_policies, .fallback = "accept",
+	 .help = "what a list or staple behind its nextUpdate says of a certificate that it does not "
+		 "revoke: accept (that it is good, counted) or refuse (nothing: the device is refused)"},
 
 	{CH_SECTION_CREDENTIALS, "name", CH_OPTION_NAME, OF(credential, name), .required = true,
 	 .help = "how the inventory calls the credential"},

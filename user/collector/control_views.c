@@ -54,6 +54,27 @@ static enum MHD_Result answer_json(struct MHD_Connection *connection, struct ch_
 	return ch_http_answer(connection, MHD_HTTP_OK, "application/json", json->out);
 }
 
+static void put_revocation(struct ch_json *json, const struct ch_collector_view *view)
+{
+	if (!view->crl)
+		return;
+	ch_json_object(json, "revocation");
+	ch_json_uint(json, "lists", view->crl_lists);
+	ch_json_uint(json, "pending", view->crl_pending);
+	ch_json_uint(json, "stale", view->crl_stale);
+	ch_json_uint(json, "refused", view->crl_refused);
+	ch_json_uint(json, "kept", view->crl_kept);
+	ch_json_uint(json, "entries", view->crl_entries);
+	ch_json_uint(json, "bytes", view->crl_bytes);
+	ch_json_double(json, "build_ms", (double)view->crl_build_ns / 1000000);
+	ch_json_time(json, "loaded", view->crl_loaded_unix_ns);
+	if (view->crl_oldest_unix_ns != 0) {
+		ch_json_time(json, "oldest", view->crl_oldest_unix_ns);
+		ch_json_time(json, "next_stale", view->crl_next_stale_unix_ns);
+	}
+	ch_json_object_end(json);
+}
+
 enum MHD_Result ch_control_status(struct MHD_Connection *connection,
 				  const struct ch_collector *collector, uint64_t uptime_ns)
 {
@@ -88,6 +109,7 @@ enum MHD_Result ch_control_status(struct MHD_Connection *connection,
 	ch_json_uint(&json, "p50_us", view.login_p50_us);
 	ch_json_uint(&json, "p99_us", view.login_p99_us);
 	ch_json_object_end(&json);
+	put_revocation(&json, &view);
 	ch_json_uint(&json, "quarantined", view.quarantined);
 	ch_json_object(&json, "expiry");
 	if (view.credential_days != INT64_MAX)

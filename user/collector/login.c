@@ -213,6 +213,8 @@ static void step_done(struct ch_worker *w, struct ch_conn *conn)
 	conn->aead = info.aead;
 	conn->cipher = info.cipher;
 	conn->no_ems = !info.extended_master_secret;
+	ch_count(&w->stats.staples, info.stapled);
+	ch_count(&w->stats.stale_accepted, info.crl_stale);
 	ch_conn_connecting(w, conn);
 	ch_conn_event(w, conn, CH_EV_STEP_DONE);
 	ch_conn_flush(w, conn);

@@ -23,6 +23,51 @@ int ch_policy_new(struct ch_config *config, struct ch_devices *devices, uint64_t
 	return 0;
 }
 
+int ch_policy_next(struct ch_policy *before, struct ch_policy **policy)
+{
+	int err = ch_policy_new(before->config, before->devices, before->generation + 1, policy);
+
+	if (err == 0)
+		(*policy)->owner = ch_policy_hold(before->owner != NULL ? before->owner : before);
+	return err;
+}
+
+static int load_anchors(const struct ch_config *config, struct ch_trust **trust,
+			char text[CH_ERROR_TEXT])
+{
+	int err = ch_trust_new(trust);
+
+	for (size_t i = 0; err == 0 && i < config->manufacturer_count; i++) {
+		const struct ch_config_manufacturer *m = &config->manufacturers[i];
+
+		err = ch_trust_add(*trust, m->name, m->ca, m->identifier, text);
+		if (err == 0)
+			ch_trust_set_revocation(*trust, i, m->revocation, m->stale_crl);
+	}
+	return err;
+}
+
+int ch_policy_load_revocation(struct ch_policy *policy, struct ch_revocation *before,
+			      const struct ch_log *log, struct ch_buf *error)
+{
+	struct ch_revocation_options options = {
+		.path = policy->config->crl, .old = before, .log = log};
+	char text[CH_ERROR_TEXT] = "";
+	struct ch_trust *trust = NULL;
+	int err = 0;
+
+	if (options.path == NULL)
+		return 0;
+	err = load_anchors(policy->config, &trust, text);
+	options.trust = trust;
+	if (err == 0)
+		err = ch_revocation_build(&options, &policy->revocation, text);
+	ch_trust_free(trust);
+	if (err == CH_E_CONFIG && ch_buf_printf(error, "trust.crl: %s\n", text) != 0)
+		return -ENOMEM;
+	return err;
+}
+
 struct ch_policy *ch_policy_hold(struct ch_policy *policy)
 {
 	atomic_fetch_add_explicit(&policy->holders, 1, memory_order_relaxed);
@@ -34,7 +79,10 @@ void ch_policy_drop(struct ch_policy *policy)
 	if (policy == NULL ||
 	    atomic_fetch_sub_explicit(&policy->holders, 1, memory_order_acq_rel) > 1)
 		return;
-	ch_devices_free(policy->devices);
+	if (policy->owner == NULL)
+		ch_devices_free(policy->devices);
+	ch_policy_drop(policy->owner);
+	ch_revocation_drop(policy->revocation);
 	ch_config_free(policy->config);
 	free(policy);
 }
@@ -76,12 +124,8 @@ static int load(struct ch_judge *judge, char text[CH_ERROR_TEXT])
 {
 	const struct ch_config *config = judge->policy->config;
 	struct ch_tls_client_options options = {.lookup = lookup, .lookup_ctx = judge};
-	int err = ch_trust_new(&judge->trust);
+	int err = load_anchors(config, &judge->trust, text);
 
-	for (size_t i = 0; err == 0 && i < config->manufacturer_count; i++)
-		err = ch_trust_add(judge->trust, config->manufacturers[i].name,
-				   config->manufacturers[i].ca, config->manufacturers[i].identifier,
-				   text);
 	if (err == 0 && config->credential_count > 0) {
 		judge->credentials = calloc(config->credential_count, sizeof(*judge->credentials));
 		err = judge->credentials == NULL ? -ENOMEM : 0;
@@ -90,7 +134,11 @@ static int load(struct ch_judge *judge, char text[CH_ERROR_TEXT])
 		err = ch_config_load_credential(&config->credentials[i], &judge->credentials[i],
 						text);
 	options.trust = judge->trust;
-	return err == 0 ? ch_tls_client_new(&options, &judge->tls) : err;
+	if (err == 0)
+		err = ch_tls_client_new(&options, &judge->tls);
+	if (err == 0)
+		ch_tls_client_revocation(judge->tls, judge->policy->revocation);
+	return err;
 }
 
 int ch_judge_new(struct ch_policy *policy, struct ch_judge **judge, struct ch_buf *error)
@@ -140,6 +188,20 @@ struct ch_proven ch_judge_proven(const struct ch_judge *judge, const struct ch_i
 	};
 }
 
+/* A manufacturer without revocation has said so; a pin has none, and revoked wins over it. */
+static bool is_revoked(const struct ch_judge *judge, const struct ch_proof *proof)
+{
+	const struct ch_config *config = judge->policy->config;
+	uint32_t manufacturer = CH_MANUFACTURER_NONE;
+
+	if (!ch_proof_is_pin(proof))
+		manufacturer = ch_trust_by_anchor(judge->trust, proof->anchor_sha256);
+	if (manufacturer != CH_MANUFACTURER_NONE &&
+	    config->manufacturers[manufacturer].revocation == CH_REVOCATION_OFF)
+		return false;
+	return ch_revocation_hits(judge->policy->revocation, proof);
+}
+
 enum ch_reason ch_judge_again(const struct ch_judge *judge, const struct ch_proof *proof,
 			      struct ch_proven proven, uint32_t device)
 {
@@ -150,6 +212,8 @@ enum ch_reason ch_judge_again(const struct ch_judge *judge, const struct ch_proo
 
 	if (device >= ch_devices_count(devices) || ch_device_gone(ch_devices_at(devices, device)))
 		return CH_REASON_DEVICE_REMOVED;
+	if (is_revoked(judge, proof))
+		return CH_REASON_REVOKED;
 	/* By a pin it may stay whatever became of its manufacturer. */
 	pinned = ch_devices_by_cert(devices, proof->cert_sha256);
 	if (pinned == CH_DEVICE_NONE)

@@ -7,6 +7,7 @@
  * if the generation changed meanwhile, as the sessions are that were up (ch_judge_again).
  */
 #include "devices.h"
+#include "user/core/log.h"
 #include "user/tls/handshake.h"
 #include "user/tls/proof.h"
 
@@ -18,11 +19,21 @@ struct ch_policy {
 	uint64_t unix_ns;    /**< when it was loaded */
 	struct ch_config *config;
 	struct ch_devices *devices;
+	struct ch_policy *owner;	  /**< held: whose @devices are; NULL = they are its own */
+	struct ch_revocation *revocation; /**< a reference; NULL = no lists are configured */
 };
 
 /** Takes @devices and a hold on @config, unless it fails. The caller holds the result. */
 CH_NODISCARD int ch_policy_new(struct ch_config *config, struct ch_devices *devices,
 			       uint64_t generation, struct ch_policy **policy);
+/** The next generation of @before, which differs in the revocation lists only. */
+CH_NODISCARD int ch_policy_next(struct ch_policy *before, struct ch_policy **policy);
+/**
+ * Reads the revocation lists of the policy's configuration; @before (may be NULL) is the set so far.
+ * @return 0; CH_E_CONFIG with a sentence in @error; -ENOMEM
+ */
+CH_NODISCARD int ch_policy_load_revocation(struct ch_policy *policy, struct ch_revocation *before,
+					   const struct ch_log *log, struct ch_buf *error);
 struct ch_policy *ch_policy_hold(struct ch_policy *policy);
 /** NULL is fine. */
 void ch_policy_drop(struct ch_policy *policy);
@@ -57,7 +68,7 @@ struct ch_proven ch_judge_proven(const struct ch_judge *judge, const struct ch_i
 
 /**
  * May the session of @device, let in by @proof and @proven under whatever generation, stay?
- * @return NONE, DEVICE_REMOVED or TRUST_CHANGED
+ * @return NONE, REVOKED, DEVICE_REMOVED or TRUST_CHANGED
  */
 enum ch_reason ch_judge_again(const struct ch_judge *judge, const struct ch_proof *proof,
 			      struct ch_proven proven, uint32_t device);

@@ -2,6 +2,7 @@
 #include "reload.h"
 #include "collector.h"
 #include "config_diff.h"
+#include "crl_watch.h"
 #include "kernel/sock.h"
 #include "swap.h"
 
@@ -37,7 +38,8 @@ struct ch_reload {
 struct run {
 	struct ch_collector *c;
 	enum ch_reload_kind kind;
-	const struct ch_policy *before;
+	bool lists; /* read the revocation lists too */
+	struct ch_policy *before;
 	struct ch_config *config;
 	struct ch_policy *policy;
 	struct ch_swap *swaps; /* one per worker */
@@ -106,6 +108,30 @@ static void count_changes(struct run *run)
 	}
 }
 
+/* As before, or read anew. */
+static int load_lists(struct run *run)
+{
+	struct ch_revocation *before = run->before->revocation;
+
+	if (run->lists)
+		return ch_policy_load_revocation(run->policy, before, &run->c->shared.log,
+						 &run->text);
+	run->policy->revocation = ch_revocation_take(before);
+	return 0;
+}
+
+/* Nothing but the revocation lists is read. */
+static int build_lists(struct run *run)
+{
+	int err = ch_policy_next(run->before, &run->policy);
+
+	run->config = ch_config_hold(run->before->config);
+	if (err == 0)
+		err = load_lists(run);
+	run->swaps = calloc(run->c->shared.worker_count, sizeof(*run->swaps));
+	return err == 0 && run->swaps == NULL ? -ENOMEM : err;
+}
+
 /* Everything that can fail. */
 static int build(struct run *run)
 {
@@ -113,6 +139,8 @@ static int build(struct run *run)
 	struct ch_devices *devices = NULL;
 	int err = 0;
 
+	if (run->kind == CH_RELOAD_REVOCATION)
+		return build_lists(run);
 	if (run->kind == CH_RELOAD_ALL)
 		err = ch_config_load(s->config->file, &run->config, &run->text);
 	else
@@ -126,7 +154,9 @@ static int build(struct run *run)
 		ch_devices_free(devices);
 		return err;
 	}
-	err = ch_registry_grow(s->registry, ch_devices_count(devices));
+	err = load_lists(run);
+	if (err == 0)
+		err = ch_registry_grow(s->registry, ch_devices_count(devices));
 	run->swaps = calloc(s->worker_count, sizeof(*run->swaps));
 	if (err == 0 && run->swaps == NULL)
 		err = -ENOMEM;
@@ -265,6 +295,7 @@ static void run_reload(struct ch_reload *r, struct run *run)
 		run->result.generation = run->policy->generation;
 		count_changes(run);
 		run->policy = make_current(run->c, run->policy);
+		ch_crl_watch_look(run->c->crl_watch);
 	} else if (run->text.len == 0 && ch_buf_printf(&run->text, "%s", ch_error_text(err)) != 0) {
 		err = -ENOMEM;
 	}
@@ -293,6 +324,7 @@ static void serve(struct ch_reload *r, struct request *requests)
 	for (struct request *q = requests; q != NULL; q = q->next) {
 		if (q->kind > run.kind)
 			run.kind = q->kind;
+		run.lists = run.lists || q->kind != CH_RELOAD_DEVICES;
 	}
 	run_reload(r, &run);
 	answer(requests, &run.result);

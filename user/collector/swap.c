@@ -23,6 +23,7 @@ void ch_swap_take(struct ch_worker *w, struct ch_swap *swap)
 
 		old->policy = ch_policy_hold(swap->policy);
 		ch_policy_drop(before);
+		ch_tls_client_revocation(old->tls, old->policy->revocation);
 	}
 	w->policy = w->judge->policy;
 	w->swap = swap;

@@ -139,12 +139,35 @@ static void view_logins(const struct ch_collector *c, struct ch_collector_view *
 	free(all);
 }
 
+static void view_revocation(struct ch_revocation *set, struct ch_collector_view *view)
+{
+	struct ch_revocation_info info;
+
+	if (set == NULL)
+		return;
+	ch_revocation_info(set, (int64_t)(ch_unix_ns() / 1000000000), &info);
+	view->crl = true;
+	view->crl_lists = info.lists;
+	view->crl_pending = info.pending;
+	view->crl_stale = info.stale;
+	view->crl_refused = info.refused;
+	view->crl_kept = info.kept;
+	view->crl_entries = info.entries;
+	view->crl_bytes = info.bytes;
+	view->crl_build_ns = info.build_ns;
+	view->crl_loaded_unix_ns = info.built_unix_ns;
+	view->crl_oldest_unix_ns = (uint64_t)info.oldest * 1000000000;
+	view->crl_next_stale_unix_ns = (uint64_t)info.next_stale * 1000000000;
+}
+
 static void view_policy(const struct ch_collector *c, struct ch_collector_view *view)
 {
 	struct ch_reload_view reload;
 	struct ch_expiry_view expiry;
+	struct ch_revocation *set;
 
 	pthread_mutex_lock(policy_lock(c));
+	set = ch_revocation_take(c->shared.policy->revocation);
 	view->devices = ch_devices_live(c->shared.policy->devices);
 	view->generation = c->shared.policy->generation;
 	view->loaded_unix_ns = c->shared.policy->unix_ns;
@@ -152,6 +175,8 @@ static void view_policy(const struct ch_collector *c, struct ch_collector_view *
 	view->credential_days = expiry.credential_days;
 	view->anchor_days = expiry.anchor_days;
 	pthread_mutex_unlock(policy_lock(c));
+	view_revocation(set, view);
+	ch_revocation_drop(set);
 	ch_reload_read(c->shared.reload, &reload);
 	view->reload_failed_unix_ns = reload.failed_unix_ns;
 	snprintf(view->reload_error, sizeof(view->reload_error), "%s", reload.error);

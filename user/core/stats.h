@@ -24,6 +24,8 @@
 	X(heartbeats_dropped, COUNTER, "TLS heartbeat records dropped")                            \
 	X(control_records, COUNTER, "TLS records without application data")                        \
 	X(alerts, COUNTER, "TLS alerts received")                                                  \
+	X(staples, COUNTER, "logins with a stapled OCSP response that says good")                  \
+	X(stale_accepted, COUNTER, "logins though a revocation list or staple was out of date")    \
 	X(key_updates, COUNTER, "TLS key updates of devices")                                      \
 	X(key_updates_sent, COUNTER, "TLS key updates of ours")                                    \
 	X(notifications, COUNTER, "NETCONF notifications received")                                \

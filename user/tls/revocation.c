@@ -42,6 +42,11 @@ void ch_revocation_drop(struct ch_revocation *set)
 	free(set);
 }
 
+uint64_t ch_revocation_scanned(const struct ch_revocation *set)
+{
+	return set != NULL ? set->scanned : 0;
+}
+
 void ch_revocation_learn(struct ch_revocation *set, X509 *ca, const char *owner)
 {
 	/* What cannot be remembered leaves its lists unverified: they do not count. */
@@ -307,6 +312,7 @@ void ch_revocation_info(struct ch_revocation *set, int64_t now, struct ch_revoca
 	info->bytes = sizeof(*set) + set->hit_count * sizeof(*set->hits) +
 		      set->list_count * (sizeof(*set->lists) + sizeof(**set->lists));
 	info->build_ns = set->build_ns;
+	info->built_unix_ns = set->built_unix_ns;
 	for (uint32_t i = 0; i < set->list_count; i++)
 		info->pending += set->lists[i]->issuer == NULL;
 	for (uint32_t i = 0; i < set->list_count;) {

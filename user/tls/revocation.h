@@ -33,6 +33,14 @@ struct ch_revocation_options {
 CH_NODISCARD int ch_revocation_build(const struct ch_revocation_options *options,
 				     struct ch_revocation **set, char error[CH_ERROR_TEXT]);
 
+/**
+ * Changes when a file of @path comes, goes or changes; 0 = @path cannot be read. Reads names and
+ * dates only.
+ */
+uint64_t ch_revocation_scan(const char *path);
+/** What ch_revocation_scan said just before the set was built; 0 for NULL. */
+uint64_t ch_revocation_scanned(const struct ch_revocation *set);
+
 /** One more reference. @return @set. Any thread; NULL is fine. */
 struct ch_revocation *ch_revocation_take(struct ch_revocation *set);
 /** Gives a reference back. Any thread; NULL is fine. */
@@ -52,6 +60,7 @@ struct ch_revocation_info {
 	int64_t oldest;	    /**< thisUpdate of the oldest verified list; 0 = none */
 	int64_t next_stale; /**< nextUpdate that comes first among those in use; 0 = none */
 	uint64_t build_ns;  /**< CPU time that building took */
+	uint64_t built_unix_ns;
 };
 /** @now: seconds since 1970. Any thread. */
 void ch_revocation_info(struct ch_revocation *set, int64_t now, struct ch_revocation_info *info);

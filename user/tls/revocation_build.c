@@ -2,6 +2,7 @@
 /* Makes a set from files. Runs in the background; nothing here is in anybody's way. */
 #include "anchors.h"
 #include "revocation_set.h"
+#include "user/core/hash.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -346,6 +347,52 @@ static int load_directory(struct build *build, const char *directory)
 	return err;
 }
 
+static uint64_t mix(uint64_t so_far, const void *data, size_t len)
+{
+	const uint64_t both[2] = {so_far, ch_hash(data, len)};
+
+	return ch_hash(both, sizeof(both));
+}
+
+static uint64_t mix_file(uint64_t so_far, int directory, const char *name)
+{
+	struct stat st;
+	uint64_t facts[5];
+
+	if (fstatat(directory, name, &st, 0) != 0)
+		return so_far;
+	facts[0] = st.st_dev;
+	facts[1] = st.st_ino;
+	facts[2] = (uint64_t)st.st_size;
+	facts[3] = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+	facts[4] = (uint64_t)st.st_ctim.tv_sec * 1000000000 + (uint64_t)st.st_ctim.tv_nsec;
+	return mix(mix(so_far, name, strlen(name)), facts, sizeof(facts));
+}
+
+uint64_t ch_revocation_scan(const char *path)
+{
+	struct dirent **names = NULL;
+	uint64_t found = 1;
+	struct stat st;
+	int directory;
+	int count;
+
+	if (stat(path, &st) != 0)
+		return 0;
+	if (!S_ISDIR(st.st_mode))
+		return mix_file(found, AT_FDCWD, path);
+	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	count = directory >= 0 ? scandir(path, &names, is_shown, alphasort) : -1;
+	for (int i = 0; i < count; i++) {
+		found = mix_file(found, directory, names[i]->d_name);
+		free(names[i]);
+	}
+	free(names);
+	if (directory >= 0)
+		close(directory);
+	return count >= 0 ? found : 0;
+}
+
 static int load_path(struct build *build, char *error)
 {
 	const char *path = build->options->path;
@@ -523,7 +570,11 @@ static int keep_old(struct build *build)
 
 static int build_set(struct build *build, char *error)
 {
-	int err = load_path(build, error);
+	int err;
+
+	/* Before reading: what changes meanwhile makes another set. */
+	build->set->scanned = ch_revocation_scan(build->options->path);
+	err = load_path(build, error);
 
 	if (err == 0)
 		err = add_anchors(build);
@@ -536,11 +587,11 @@ static int build_set(struct build *build, char *error)
 	return err;
 }
 
-static uint64_t cpu_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
@@ -566,7 +617,7 @@ int ch_revocation_build(const struct ch_revocation_options *options, struct ch_r
 			char error[CH_ERROR_TEXT])
 {
 	struct build *build = calloc(1, sizeof(*build));
-	uint64_t began = cpu_ns();
+	uint64_t began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	int err;
 
 	error[0] = '\0';
@@ -577,7 +628,8 @@ int ch_revocation_build(const struct ch_revocation_options *options, struct ch_r
 	if (err == 0)
 		err = build_set(build, error);
 	if (err == 0) {
-		build->set->build_ns = cpu_ns() - began;
+		build->set->build_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - began;
+		build->set->built_unix_ns = clock_ns(CLOCK_REALTIME);
 		*made = build->set;
 	} else {
 		ch_revocation_drop(build->set);

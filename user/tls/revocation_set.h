@@ -70,6 +70,8 @@ struct ch_revocation {
 	uint32_t refused;
 	uint32_t kept;
 	uint64_t build_ns;
+	uint64_t built_unix_ns;
+	uint64_t scanned;
 	struct ch_crl_anchor {
 		uint8_t sha256[32];
 		char owner[64];
