@@ -143,6 +143,30 @@ first=$(grep '"event":"device-connected"' "$site/spool/events.ndjson" | sed -n "
 equals "calls begin at a whole period from the anchor, which may be to come" \
 	"$(field logins <<<"$result") $(($(date -d "$first" +%s) >= now + 2))" "2 1"
 
+# ---------------------------------------------------------------- whom first
+# refusals WHICH: how often the first target, where nobody listens, refuses two devices whose sessions with
+# the second are ended once.
+refusals()
+{
+	"$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$(free_port)" --target "127.0.0.1:$port" --devices 2 \
+		--rate 0 --max-attempts 2 --backoff-min 50ms --start-with "$1" --duration $((3 * slow)) --quiet --json \
+		>"$tmp/result" 2>/dev/null &
+	local fleet=$! before device
+	before=$(connected)
+	two_more() { [ "$(connected)" -ge $((before + $1)) ]; }
+	until_true 20 two_more 2
+	for device in acme-000000 acme-000001; do
+		cli kill "$device" >/dev/null
+	done
+	until_true 20 two_more 4
+	wait "$fleet"
+	field connect-refused <"$tmp/result"
+}
+# row: S-conn-strategy
+equals "first-listed begins with the first target after every session" "$(refusals first-listed)" 8
+# row: S-conn-strategy
+equals "last-connected begins with the target that was up" "$(refusals last-connected)" 4
+
 # row: S-conn
 matches "an unknown connection type is refused" "$(sim --connection weekly 2>&1)" '^callhome-sim run: --connection is persistent or periodic, not: weekly$'
 stop_daemon
