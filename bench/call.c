@@ -285,9 +285,10 @@ static void hand_over(struct sim_fleet *fleet, struct call *call)
 	struct sim_device *device = &call->device;
 	struct ch_layer_plan plan = layer_plan(fleet, call);
 	const struct ch_record_keys *keys = &device->record.keys;
+	int fd = call->file.index;
 
-	device->rx_kernel = plan.rx && ch_ktls_install(call->file.index, CH_KTLS_RX, keys) == 0;
-	device->tx_kernel = plan.tx && ch_ktls_install(call->file.index, CH_KTLS_TX, keys) == 0;
+	device->rx_kernel = plan.rx && ch_ktls_install(fd, CH_KTLS_RX, keys, &fleet->ktls) == 0;
+	device->tx_kernel = plan.tx && ch_ktls_install(fd, CH_KTLS_TX, keys, &fleet->ktls) == 0;
 	fleet->shared.counters.layers[ch_layer_of(true, device->rx_kernel, device->tx_kernel)]++;
 }
 

@@ -6,9 +6,12 @@
 #include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define PROBE_WAIT_MS 1000
 
 #ifndef SOL_TLS
 #define SOL_TLS 282
@@ -104,22 +107,28 @@ int ch_ktls_prepare(int fd)
 	return err == -EEXIST ? 0 : err;
 }
 
-int ch_ktls_install(int fd, enum ch_ktls_direction direction, const struct ch_record_keys *keys)
+/* Without it the kernel decrypts TLS 1.3 into memory of its own and copies. */
+static int expect_no_pad(int fd)
+{
+	const int on = 1;
+
+	return set(fd, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on));
+}
+
+int ch_ktls_install(int fd, enum ch_ktls_direction direction, const struct ch_record_keys *keys,
+		    const struct ch_ktls_support *support)
 {
 	uint8_t info[CH_KTLS_INFO_MAX];
 	uint32_t len = ch_ktls_info(keys, direction, info);
-	const int on = 1;
 	int err;
 
 	if (len == 0)
 		return -EINVAL;
 	err = set(fd, SOL_TLS, ch_ktls_option(direction), info, len);
 	explicit_bzero(info, sizeof(info));
-	if (err != 0 || direction == CH_KTLS_TX || keys->version != CH_TLS_1_3)
-		return err;
-	/* A hint: without it the kernel decrypts into memory of its own and copies. */
-	(void)set(fd, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on));
-	return 0;
+	if (err == 0 && direction == CH_KTLS_RX && keys->version == CH_TLS_1_3 && support->no_pad)
+		(void)expect_no_pad(fd); /* only a hint */
+	return err;
 }
 
 /* A connected pair of TCP sockets on loopback; the ULP knows no other kind. */
@@ -157,12 +166,43 @@ static void close_pair(const int pair[2])
 	close(pair[1]);
 }
 
+/*
+ * "a" with 16 bytes of padding, then "b": records 0 and 1 of TLS 1.3 under AES-128-GCM with a key
+ * and an iv of zeros.
+ */
+static const uint8_t padded_records[] = {
+	0x17, 0x03, 0x03, 0x00, 0x22, 0x62, 0x9f, 0xda, 0xce, 0x60, 0xb6, 0xa3, 0x92,
+	0xf3, 0x28, 0xc2, 0xb9, 0x71, 0xb2, 0xfe, 0x78, 0xf7, 0x95, 0xb7, 0x87, 0x1f,
+	0x7f, 0x29, 0xf9, 0xdb, 0xfe, 0xa0, 0x0c, 0x1f, 0xb7, 0x06, 0x6e, 0x8a, 0x34,
+	0x17, 0x03, 0x03, 0x00, 0x12, 0x0c, 0x16, 0x8a, 0x7f, 0x1c, 0xc9, 0x49, 0x7b,
+	0xf4, 0x57, 0x8f, 0xdf, 0x7d, 0xc6, 0x85, 0xec, 0xd1, 0x0d,
+};
+
+/* Does padding leave the record behind it alone, where none is expected? @pair: its keys are set.
+ */
+static bool padding_is_harmless(const int pair[2])
+{
+	struct pollfd readable = {.fd = pair[0], .events = POLLIN};
+	/* Room for more than the text: only then does the kernel decrypt into it. */
+	uint8_t text[128] = {0};
+	ssize_t got;
+
+	if (send(pair[1], padded_records, sizeof(padded_records), MSG_NOSIGNAL) !=
+		    (ssize_t)sizeof(padded_records) ||
+	    poll(&readable, 1, PROBE_WAIT_MS) != 1)
+		return false;
+	got = recv(pair[0], text, sizeof(text), MSG_DONTWAIT);
+	if (got == 1)
+		got += recv(pair[0], text + 1, sizeof(text) - 1, MSG_DONTWAIT);
+	return got == 2 && memcmp(text, "ab", 2) == 0;
+}
+
 static void probe_cipher(uint16_t version, uint8_t aead, struct ch_ktls_support *support)
 {
+	const struct ch_ktls_support none = {.no_pad = false};
 	struct ch_record_keys keys = {.version = version, .aead = aead};
 	struct ch_ktls_cipher *result =
 		version == CH_TLS_1_3 ? &support->tls13[aead] : &support->tls12[aead];
-	const int on = 1;
 	int pair[2];
 	int err = tcp_pair(pair);
 
@@ -170,13 +210,13 @@ static void probe_cipher(uint16_t version, uint8_t aead, struct ch_ktls_support 
 	if (err != 0)
 		return;
 	err = ch_ktls_prepare(pair[0]);
-	result->rx = err != 0 ? err : ch_ktls_install(pair[0], CH_KTLS_RX, &keys);
-	result->tx = err != 0 ? err : ch_ktls_install(pair[0], CH_KTLS_TX, &keys);
+	result->rx = err != 0 ? err : ch_ktls_install(pair[0], CH_KTLS_RX, &keys, &none);
+	result->tx = err != 0 ? err : ch_ktls_install(pair[0], CH_KTLS_TX, &keys, &none);
 	if (version == CH_TLS_1_3 && result->rx == 0) {
 		/* Only a kernel that can change the keys of a session takes them twice. */
-		support->rekey |= ch_ktls_install(pair[0], CH_KTLS_RX, &keys) == 0;
-		err = set(pair[0], SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on));
-		support->no_pad |= err == 0;
+		support->rekey |= ch_ktls_install(pair[0], CH_KTLS_RX, &keys, &none) == 0;
+		if (aead == CH_AEAD_AES_128_GCM)
+			support->no_pad = expect_no_pad(pair[0]) == 0 && padding_is_harmless(pair);
 	}
 	close_pair(pair);
 }

@@ -27,24 +27,30 @@ struct ch_ktls_support {
 	int ulp; /**< 0, or why TCP_ULP "tls" is refused (-ENOENT: no CONFIG_TLS, or no module) */
 	struct ch_ktls_cipher tls12[4]; /**< by enum ch_aead */
 	struct ch_ktls_cipher tls13[4];
-	bool no_pad; /**< TLS 1.3 plaintext can be decrypted straight into our buffer */
-	bool rekey;  /**< keys of a live TLS 1.3 session can be changed: KeyUpdate works */
+	/**
+	 * TLS 1.3 plaintext can be decrypted straight into our buffer. Not where padding, if it
+	 * comes all the same, spoils the record behind it (seen from 6.16 to 6.18).
+	 */
+	bool no_pad;
+	bool rekey; /**< keys of a live TLS 1.3 session can be changed: KeyUpdate works */
 };
 
-/** Tries everything; a few milliseconds. Without the ULP all ciphers carry its error. */
+/** Tries everything; some milliseconds. Without the ULP all ciphers carry its error. */
 void ch_ktls_probe(struct ch_ktls_support *support);
 
-/** Sets the ULP on an established socket. @return 0 (also if it was set before) or a negated errno. */
+/** Sets the ULP on an established socket. @return 0 (also if it was set before) or a negated errno.
+ */
 CH_NODISCARD int ch_ktls_prepare(int fd);
 
 /**
- * Hands one direction over. Nothing may be buffered in between: sending, every byte of the handshake
- * must have left; receiving, not one byte behind the handshake may have been taken.
+ * Hands one direction over. Nothing may be buffered in between: sending, every byte of the
+ * handshake must have left; receiving, not one byte behind the handshake may have been taken.
  * @return 0; -ENOENT (cipher not in this kernel), -EINVAL, -ENOPROTOOPT, -ENOTCONN, -EBUSY: the
- * direction stays in user space
+ * direction stays in user space. @support: what the probe found here
  */
 CH_NODISCARD int ch_ktls_install(int fd, enum ch_ktls_direction direction,
-				 const struct ch_record_keys *keys);
+				 const struct ch_record_keys *keys,
+				 const struct ch_ktls_support *support);
 
 /** Bytes of the largest key block below. */
 #define CH_KTLS_INFO_MAX 64

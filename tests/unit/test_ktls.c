@@ -61,13 +61,16 @@ Test(ktls, chacha_takes_the_whole_iv)
 	cr_assert_arr_eq(info + 48, "\0\0\0\0\0\0\1\2", 8);
 }
 
+static const struct ch_ktls_support pads;
+static const struct ch_ktls_support no_pad = {.no_pad = true};
+
 Test(ktls, unknown_cipher_is_refused_before_the_kernel_sees_it)
 {
 	struct ch_record_keys keys = keys_of(CH_TLS_1_3, CH_AEAD_NONE);
 	uint8_t info[CH_KTLS_INFO_MAX];
 
 	cr_assert_eq(ch_ktls_info(&keys, CH_KTLS_TX, info), 0);
-	cr_assert_eq(ch_ktls_install(-1, CH_KTLS_TX, &keys), -EINVAL);
+	cr_assert_eq(ch_ktls_install(-1, CH_KTLS_TX, &keys, &pads), -EINVAL);
 }
 
 static int calls;
@@ -96,11 +99,15 @@ Test(ktls, refused_keys_say_why)
 
 	ch_sys.setsockopt = fake_setsockopt;
 	fail_errno = ENOENT;
-	cr_assert_eq(ch_ktls_install(3, CH_KTLS_RX, &keys), -ENOENT);
+	cr_assert_eq(ch_ktls_install(3, CH_KTLS_RX, &keys, &pads), -ENOENT);
 	cr_assert_eq(calls, 1);
 	fail_errno = 0;
-	cr_assert_eq(ch_ktls_install(3, CH_KTLS_RX, &keys), 0);
-	cr_assert_eq(calls, 3, "keys, then the hint for zero-copy decryption");
+	cr_assert_eq(ch_ktls_install(3, CH_KTLS_RX, &keys, &pads), 0);
+	cr_assert_eq(calls, 2, "where padding does harm, it is always expected");
+	cr_assert_eq(ch_ktls_install(3, CH_KTLS_RX, &keys, &no_pad), 0);
+	cr_assert_eq(calls, 4, "keys, then the hint for zero-copy decryption");
+	cr_assert_eq(ch_ktls_install(3, CH_KTLS_TX, &keys, &no_pad), 0);
+	cr_assert_eq(calls, 5);
 }
 
 Test(ktls, probe_without_the_module_names_its_error_for_every_cipher)

@@ -313,6 +313,46 @@ static void facts_of_options(void)
 	pair_free(pair);
 }
 
+/*
+ * "a" with 16 bytes of padding, then "b", under the throw-away key. Where the kernel decrypts into
+ * the caller's buffer and finds padding behind the text, it begins again.
+ */
+static void fact_of_padding(void)
+{
+	static const uint8_t records[] = {
+		0x17, 0x03, 0x03, 0x00, 0x22, 0x47, 0x1f, 0x89, 0x63, 0xf0, 0x2c, 0xdb, 0x95,
+		0x96, 0x26, 0xcd, 0xb1, 0xe4, 0x44, 0x6c, 0x99, 0x60, 0xaf, 0x53, 0xb4, 0x66,
+		0xfd, 0x21, 0xc7, 0x2e, 0x14, 0xcc, 0x3b, 0xab, 0xe1, 0x67, 0xab, 0x94, 0x67,
+		0x17, 0x03, 0x03, 0x00, 0x12, 0x7a, 0x31, 0x65, 0x59, 0x9d, 0xf7, 0x04, 0x01,
+		0x32, 0x21, 0xb3, 0x09, 0x0f, 0x25, 0xda, 0x3f, 0x8c, 0xd6,
+	};
+	struct pair pair = pair_new();
+	char text[128] = {0};
+	int on = 1;
+	int result = set_ulp(pair.near);
+	ssize_t got = 0;
+
+	if (result == 0)
+		result = set_key(pair.near, TLS_RX, TLS_1_3_VERSION, &ciphers[0]);
+	if (result == 0 &&
+	    setsockopt(pair.near, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &on, sizeof(on)) != 0)
+		result = -errno;
+	if (result == 0 && send(pair.far, records, sizeof(records), 0) < 0)
+		result = -errno;
+	usleep(20000);
+	while (result == 0 && got < 2) {
+		ssize_t len = recv(pair.near, text + got, sizeof(text) - (size_t)got, MSG_DONTWAIT);
+
+		if (len <= 0)
+			break;
+		got += len;
+	}
+	fact("the record behind a padded one, NO_PAD", result != 0		 ? outcome(result)
+						       : strcmp(text, "ab") == 0 ? "right"
+										 : "wrong bytes");
+	pair_free(pair);
+}
+
 static void facts_of_early_fin(void)
 {
 	struct pair pair = pair_new();
@@ -503,6 +543,7 @@ int main(void)
 	for (size_t i = 0; i < 2 * sizeof(ciphers) / sizeof(ciphers[0]); i++)
 		facts_of_cipher(i % 2 == 0 ? TLS_1_2_VERSION : TLS_1_3_VERSION, &ciphers[i / 2]);
 	facts_of_options();
+	fact_of_padding();
 	facts_of_early_fin();
 	facts_of_operations();
 	facts_of_copies();

@@ -40,8 +40,8 @@ static void hand_over(struct ch_worker *w, struct ch_conn *conn, int fd,
 		conn->layer_why = CH_WHY_REFUSED;
 		return;
 	}
-	conn->rx_kernel = plan.rx && ch_ktls_install(fd, CH_KTLS_RX, keys) == 0;
-	conn->tx_kernel = plan.tx && ch_ktls_install(fd, CH_KTLS_TX, keys) == 0;
+	conn->rx_kernel = plan.rx && ch_ktls_install(fd, CH_KTLS_RX, keys, &w->shared->ktls) == 0;
+	conn->tx_kernel = plan.tx && ch_ktls_install(fd, CH_KTLS_TX, keys, &w->shared->ktls) == 0;
 	if ((plan.rx && !conn->rx_kernel) || (plan.tx && !conn->tx_kernel))
 		conn->layer_why = CH_WHY_REFUSED;
 }
