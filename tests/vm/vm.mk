@@ -8,7 +8,12 @@ $(BUILD)/kernel-facts: $(call objs,tests/vm/kernel_facts.c)
 	$(call say,LD,$@)
 	$(call link,-luring)
 
-vm-programs: all $(BUILD)/kernel-facts $(BUILD)/foreign/dev_openssl
+$(BUILD)/record-layers: $(call objs,tests/vm/record_layers.c tests/unit/streams.c) \
+		$(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
+	$(call say,LD,$@)
+	$(call link,-lssl -lcrypto -luring)
+
+vm-programs: all $(BUILD)/kernel-facts $(BUILD)/record-layers $(BUILD)/foreign/dev_openssl
 	@:
 
 vm: ## the demo and every record layer on the kernel VM_KERNEL=6.1, in QEMU
