@@ -20,22 +20,6 @@ static void say_key_update(struct device *d, bool ask)
 	cr_assert_eq(ch_record_rekey(&d->record, true), 0);
 }
 
-static void ignore(void *ctx, const uint8_t *data, size_t len, bool done, int status)
-{
-	(void)ctx, (void)data, (void)len, (void)done, (void)status;
-}
-
-/* Application data of ours. */
-static void ask_device(struct ch_conn *conn)
-{
-	struct ch_job *job = calloc(1, sizeof(*job) + 6);
-
-	cr_assert_not_null(job);
-	*job = (struct ch_job){.fn = ignore, .timeout_ns = 1000000000, .len = 6};
-	memcpy(job->operation, "<get/>", 6);
-	ch_session_request(&worker, conn, job);
-}
-
 static bool was_asked(struct device *d)
 {
 	bool found = memmem(d->plain.data, d->plain.len, "<get/>", 6) != NULL;

@@ -130,22 +130,6 @@ Test(worker_ktls, close_notify_through_the_kernel_is_a_control_record)
 	check_baseline();
 }
 
-static void ignore(void *ctx, const uint8_t *data, size_t len, bool done, int status)
-{
-	(void)ctx, (void)data, (void)len, (void)done, (void)status;
-}
-
-/* Application data of ours. */
-static void ask_device(struct ch_conn *conn)
-{
-	struct ch_job *job = calloc(1, sizeof(*job) + 6);
-
-	cr_assert_not_null(job);
-	*job = (struct ch_job){.fn = ignore, .timeout_ns = 1000000000, .len = 6};
-	memcpy(job->operation, "<get/>", 6);
-	ch_session_request(&worker, conn, job);
-}
-
 /* row: 8446-update */
 Test(worker_ktls, key_update_changes_both_keys_in_order)
 {

@@ -202,6 +202,10 @@ static inline void teardown(void)
 {
 	for (size_t i = 0; i < sizeof(pool) / sizeof(pool[0]); i++)
 		device_deinit(&pool[i]);
+	for (uint32_t slot = 0; slot < worker.slab.cap; slot++) {
+		if (ch_slab_at(&worker.slab, slot) != NULL)
+			ch_session_fail_requests(ch_slab_at(&worker.slab, slot));
+	}
 	worker.ring = &ring.base;
 	ch_worker_deinit(&worker);
 	ch_policy_drop(shared.policy);
@@ -253,6 +257,22 @@ static inline bool move(struct device *d)
 		moved = true;
 	}
 	return moved;
+}
+
+static inline void ignore_answer(void *ctx, const uint8_t *data, size_t len, bool done, int status)
+{
+	(void)ctx, (void)data, (void)len, (void)done, (void)status;
+}
+
+/* Application data of ours: a <get/>. */
+static inline void ask_device(struct ch_conn *conn)
+{
+	struct ch_job *job = calloc(1, sizeof(*job) + 6);
+
+	cr_assert_not_null(job);
+	*job = (struct ch_job){.fn = ignore_answer, .timeout_ns = 1000000000, .len = 6};
+	memcpy(job->operation, "<get/>", 6);
+	ch_session_request(&worker, conn, job);
 }
 
 static inline void turn(void)
