@@ -72,6 +72,8 @@ struct ch_device_view {
 	const char *cipher;
 	const char *record_layer;  /**< "user", "kernel", "kernel-rx", "kernel-tx", "" before */
 	const char *record_layer_why; /**< why not (all) in the kernel; "" = it is */
+	const char *heartbeat; /**< "none", "peer-allowed-to-send", "peer-not-allowed-to-send", ""
+				  before */
 	uint64_t since_unix_ns;	   /**< when @state began; 0 = never */
 	enum ch_reason reason;	   /**< why the last session ended or was refused */
 	uint32_t session_id;	   /**< of the device's hello */

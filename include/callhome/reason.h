@@ -110,6 +110,8 @@
 	  "the device does not read; the send queue is full")                                      \
 	X(PROBE_TIMEOUT, "probe-timeout", NETWORK, DISCONNECTED,                                   \
 	  "the device did not answer the NETCONF liveness probe")                                  \
+	X(HEARTBEAT_TIMEOUT, "heartbeat-timeout", NETWORK, DISCONNECTED,                           \
+	  "the device fell silent and did not answer TLS heartbeats (test-peer-aliveness)")        \
 	/* ours */                                                                                 \
 	X(SUPERSEDED, "superseded", NETWORK, DISCONNECTED,                                         \
 	  "a newer session of the same device took over")                                          \

@@ -136,6 +136,7 @@ int ch_collector_device(const struct ch_collector *collector, uint32_t index,
 	view->cipher = seen ? "TLS_AES_128_GCM_SHA256" : "";
 	view->record_layer = seen ? "user" : "";
 	view->record_layer_why = seen ? "the kernel does not do TLS" : "";
+	view->heartbeat = seen ? "peer-allowed-to-send" : "";
 	view->since_unix_ns = seen ? UINT64_C(1767225600123000000) : 0;
 	view->session_id = seen ? 100 + index : 0;
 	view->capabilities = seen ? 2u | 4u | 8u : 0; /* base:1.1, notification, interleave */

@@ -305,6 +305,7 @@ Test(cli, show_lists_all_that_is_known)
 	       "cipher          TLS_AES_128_GCM_SHA256\n"
 	       "record layer    user\n"
 	       "                the kernel does not do TLS\n"
+	       "TLS heartbeats  peer-allowed-to-send\n"
 	       "manufacturer    acme\n"
 	       "identifier      SN-4\n"
 	       "profile         edge\n"
@@ -320,7 +321,8 @@ Test(cli, show_lists_all_that_is_known)
 	       "");
 	expect("show --json r0", 0,
 	       R0_START ",\"reason_text\":\"\",\"record_layer_why\":"
-			"\"the kernel does not do TLS\",\"capabilities\":[\"base:1.1\",\"notification\","
+			"\"the kernel does not do TLS\",\"heartbeat\":\"peer-allowed-to-send\","
+			"\"capabilities\":[\"base:1.1\",\"notification\","
 			"\"interleave\"],\"worker\":0,\"sessions\":1,\"received_bytes\":1000,"
 			"\"sent_bytes\":500}\n",
 	       "");

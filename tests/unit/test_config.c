@@ -92,6 +92,36 @@ Test(config, reads_the_file_of_the_manual)
 	ch_config_free(c);
 }
 
+/* row: C4 */
+Test(config, reads_the_keepalives_of_rfc_9645)
+{
+	struct ch_config *c =
+		parse_well(REST "keepalives:\n"
+				"  peer-allowed-to-send: true\n"
+				"  test-peer-aliveness: {max-wait: 5s, max-attempts: 7}\n");
+
+	cr_expect(c->peer_allowed_to_send);
+	cr_expect_eq(c->heartbeat_max_wait_ns, 5 * S);
+	cr_expect_eq(c->heartbeat_max_attempts, 7);
+	cr_expect_eq(c->warnings.len, 0);
+	ch_config_free(c);
+	c = parse_well(REST "keepalives: {test-peer-aliveness: {max-wait: 0}}\n");
+	cr_expect_eq(c->heartbeat_max_wait_ns, 0);
+	ch_config_free(c);
+}
+
+/* row: C4 */
+Test(config, warns_that_no_heartbeats_do_not_conform)
+{
+	struct ch_config *c = parse_well(REST "keepalives:\n"
+					      "  peer-allowed-to-send: false\n");
+
+	cr_expect_not(c->peer_allowed_to_send);
+	cr_assert_gt(c->warnings.len, 0);
+	cr_expect_not_null(memmem(c->warnings.data, c->warnings.len, "RFC 8071", 8));
+	ch_config_free(c);
+}
+
 Test(config, passes_over_a_byte_order_mark)
 {
 	ch_config_free(parse_well("\xef\xbb\xbf" REST));
@@ -114,6 +144,9 @@ Test(config, has_defaults_for_all_that_may_be_left_out)
 	cr_expect_eq(c->profiles[0].on_connect, 0);
 	cr_expect_not(c->profiles[0].subscribe_without_interleave);
 	cr_expect_eq(c->profiles[0].probe_interval_ns, 0);
+	cr_expect(c->peer_allowed_to_send);
+	cr_expect_eq(c->heartbeat_max_wait_ns, 30 * S);
+	cr_expect_eq(c->heartbeat_max_attempts, 3);
 	cr_expect_str_eq(c->control_socket, "/run/callhome/callhomed.sock");
 	cr_expect_null(c->spool_directory);
 	cr_expect_eq(c->threads, 0);

@@ -319,6 +319,7 @@ Test(control, one_device_is_shown_whole)
 		answer.body,
 		"{" R0_MEMBERS
 		",\"reason_text\":\"\",\"record_layer_why\":\"the kernel does not do TLS\","
+		"\"heartbeat\":\"peer-allowed-to-send\","
 		"\"capabilities\":[\"base:1.1\",\"notification\",\"interleave\"],"
 		"\"worker\":0,\"sessions\":1,\"received_bytes\":1000,\"sent_bytes\":500}\n");
 	free(answer.text);

@@ -74,6 +74,7 @@ static inline void setup(void)
 		.rpc_timeout_ns = 10000000000,
 		.shutdown_timeout_ns = 10000000000,
 		.max_send_queue = 65536,
+		.peer_allowed_to_send = true,
 	};
 	write_devices();
 	shared = (struct ch_shared){
@@ -108,12 +109,15 @@ struct device {
 	struct ch_buf in;    /* from the collector, not read yet */
 	struct ch_buf out;   /* for the collector */
 	struct ch_buf plain; /* opened application data */
+	struct ch_buf beat;  /* the last heartbeat record that came */
+	unsigned beats;
 	uint8_t alert[2];    /* the last one that came */
 	unsigned updates;    /* KeyUpdates that came, and were followed */
 	unsigned update_asks;
 };
 
 static struct device pool[2];
+static uint8_t heartbeat_mode; /* that devices answer with; enum ch_heartbeat_mode */
 
 static inline void device_deinit(struct device *d)
 {
@@ -126,12 +130,15 @@ static inline void device_deinit(struct device *d)
 	ch_buf_deinit(&d->in);
 	ch_buf_deinit(&d->out);
 	ch_buf_deinit(&d->plain);
+	ch_buf_deinit(&d->beat);
 }
 
 static inline void device_init(struct device *d, uint16_t version)
 {
-	struct ch_tls_server_options options = {
-		.min_version = version, .max_version = version, .request_client_certificate = true};
+	struct ch_tls_server_options options = {.min_version = version,
+						.max_version = version,
+						.request_client_certificate = true,
+						.heartbeat = heartbeat_mode};
 
 	device_deinit(d);
 	memset(d, 0, sizeof(*d));
@@ -167,6 +174,11 @@ static inline void device_open(struct device *d)
 			d->updates++;
 			d->update_asks += event.data[4];
 			cr_assert_eq(ch_record_rekey(&d->record, false), 0);
+		}
+		if (event.type == CH_RECORD_HEARTBEAT) {
+			d->beat.len = 0;
+			d->beats++;
+			cr_assert_eq(ch_buf_append(&d->beat, event.data, event.len), 0);
 		}
 		ch_buf_consume(&d->in, used);
 	}

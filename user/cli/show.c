@@ -19,6 +19,7 @@ static const struct {
 	{"cipher", "cipher"},
 	{"record_layer", "record layer"},
 	{"record_layer_why", ""},
+	{"heartbeat", "TLS heartbeats"},
 	{"manufacturer", "manufacturer"},
 	{"identifier", "identifier"},
 	{"profile", "profile"},

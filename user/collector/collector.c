@@ -141,6 +141,10 @@ static void set_limits(struct ch_collector *c, uint64_t nofile)
 	s->budget.limit = config->byte_budget != 0
 				  ? config->byte_budget
 				  : (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 8;
+	s->heartbeat_test = (struct ch_heartbeat_test){
+		.max_wait_ns = config->heartbeat_max_wait_ns,
+		.max_attempts = (uint32_t)config->heartbeat_max_attempts,
+	};
 	s->client_limits = (struct ch_client_limits){
 		.framing = {.max_message = config->max_message,
 			    .max_chunks = (uint32_t)config->max_chunks},

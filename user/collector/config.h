@@ -87,6 +87,11 @@ struct ch_config {
 	enum ch_layer_policy record_layer;
 	enum ch_master_secret_policy master_secret; /**< extended-master-secret */
 
+	/* keepalives of RFC 9645: */
+	bool peer_allowed_to_send;	/**< offer TLS heartbeats (RFC 8071 C4) */
+	uint64_t heartbeat_max_wait_ns; /**< silence before we ask by heartbeat; 0 = never */
+	uint64_t heartbeat_max_attempts;
+
 	char *control_socket; /**< path, resolved */
 	char *spool_directory; /**< NULL = no spool */
 	uint64_t spool_max_bytes;

@@ -113,6 +113,18 @@ static void check_next(struct ch_config_load *load)
 	}
 }
 
+static void warn_no_heartbeats(struct ch_config_load *load)
+{
+	struct ch_position at = place(load, CH_SECTION_KEEPALIVES, 0, "peer-allowed-to-send");
+
+	if (ch_buf_printf(&load->config->warnings,
+			  "%s:%u:%u: keepalives.peer-allowed-to-send: false does not conform to "
+			  "RFC 8071 section 3.1 (C4): devices cannot test whether the collector "
+			  "lives; remove it unless a middlebox needs it\n",
+			  load->diag.file, at.line, at.column) != 0)
+		load->err = -ENOMEM;
+}
+
 void ch_config_check_meaning(struct ch_config_load *load)
 {
 	struct ch_config *config = load->config;
@@ -123,6 +135,8 @@ void ch_config_check_meaning(struct ch_config_load *load)
 	check_names(load, CH_SECTION_PROFILES);
 	check_addresses(load);
 	check_next(load);
+	if (!config->peer_allowed_to_send)
+		warn_no_heartbeats(load);
 	check_ceiling(load, CH_SECTION_LIMITS, "max-handshakes", &config->max_handshakes,
 		      config->max_sessions, "the value of limits.max-sessions");
 	if (config->byte_budget != 0)

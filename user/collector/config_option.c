@@ -56,6 +56,16 @@ const struct ch_section ch_sections[CH_SECTION_COUNT] = {
 		.key = "devices", .path = "devices", .required = true, .live = true,
 		.example = "file: devices.csv", .help = "The inventory.",
 	},
+	[CH_SECTION_KEEPALIVES] = {
+		.key = "keepalives", .path = "keepalives", .example = "test-peer-aliveness: {...}",
+		.help = "TLS heartbeats (RFC 6520) under the names of RFC 9645.",
+	},
+	[CH_SECTION_ALIVENESS] = {
+		.key = "test-peer-aliveness", .path = "keepalives.test-peer-aliveness",
+		.parent = CH_SECTION_KEEPALIVES, .example = "max-wait: 30s",
+		.help = "Asks a silent device by heartbeat whether it lives, where the device "
+			"lets us; profiles.probe-interval asks any device by NETCONF.",
+	},
 	[CH_SECTION_CONTROL] = {
 		.key = "control", .path = "control", .example = "socket: callhomed.sock",
 		.help = "How the callhome command reaches the daemon.",
@@ -225,6 +235,17 @@ const struct ch_option ch_options[] = {
 	 .fallback = "reject",
 	 .help = "a device with a good certificate that the inventory does not list: reject it, or "
 		 "quarantine it (refused too, but remembered and reported once its key is proven)"},
+
+	{CH_SECTION_KEEPALIVES, "peer-allowed-to-send", CH_OPTION_BOOL, IN(peer_allowed_to_send),
+	 .fallback = "true",
+	 .help = "let devices test by heartbeat whether the collector lives. RFC 8071 demands it: "
+		 "false is for networks whose middleboxes drop a ClientHello with this extension, "
+		 "and warns at the start"},
+	{CH_SECTION_ALIVENESS, "max-wait", CH_OPTION_DURATION, IN(heartbeat_max_wait_ns),
+	 SECOND, 24 * HOUR, 1, .fallback = "30s", .zero = "never",
+	 .help = "silence before the device is asked, and time for each answer"},
+	{CH_SECTION_ALIVENESS, "max-attempts", CH_OPTION_UINT, IN(heartbeat_max_attempts), 1, 255,
+	 .fallback = "3", .help = "questions without an answer that end the session"},
 
 	{CH_SECTION_CONTROL, "socket", CH_OPTION_PATH, IN(control_socket),
 	 .fallback = "/run/callhome/callhomed.sock",

@@ -9,8 +9,11 @@
 
 #define DRAIN_NS (1000ull * 1000000)
 #define CLOSE_SESSION_NS (2000ull * 1000000)
-/* Room behind max-send-queue for what ends a session: an alert must never be refused. */
-#define QUEUE_RESERVE 1024
+/*
+ * Room behind max-send-queue for what must never be refused: the alert that ends a session, and one
+ * heartbeat's answer (RFC 6520: also while the queue is full).
+ */
+#define QUEUE_RESERVE (1024 + CH_HEARTBEAT_MAX + CH_RECORD_OVERHEAD)
 
 static void conn_set_state(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_state next,
 			   enum ch_conn_event event)
@@ -49,6 +52,7 @@ static void conn_fill_record(struct ch_worker *w, const struct ch_conn *conn,
 		.since_unix_ns = w->unix_ns,
 		.login_us = conn->login_us,
 		.cipher = conn->cipher,
+		.heartbeat = conn->heartbeat.mode,
 	};
 }
 
@@ -290,15 +294,25 @@ int ch_conn_queue_control(struct ch_conn *conn, uint8_t type, const uint8_t *dat
 	struct ch_control_record **tail = &conn->control;
 	struct ch_control_record *record;
 
-	if (conn->control_count >= CH_CONTROL_RECORDS_MAX || len > sizeof(record->data))
+	int err = 0;
+
+	if (conn->control_count >= CH_CONTROL_RECORDS_MAX || len > CH_RECORD_PLAIN_MAX)
 		return CH_E_LIMIT;
 	record = calloc(1, sizeof(*record));
 	if (record == NULL)
 		return -ENOMEM;
+	record->large.budget = conn->queue.budget;
+	if (len > sizeof(record->data))
+		err = ch_buf_append(&record->large, data, len);
+	else
+		memcpy(record->data, data, len);
+	if (err != 0) {
+		free(record);
+		return err;
+	}
 	record->type = type;
 	record->rekey = rekey;
-	record->len = (uint8_t)len;
-	memcpy(record->data, data, len);
+	record->len = (uint16_t)len;
 	while (*tail != NULL)
 		tail = &(*tail)->next;
 	*tail = record;
@@ -312,6 +326,7 @@ static void drop_control(struct ch_conn *conn)
 
 	conn->control = record->next;
 	conn->control_count--;
+	ch_buf_deinit(&record->large);
 	free(record);
 }
 
@@ -330,9 +345,9 @@ void ch_conn_free_control(struct ch_conn *conn)
 static void send_control(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_control_record *record = conn->control;
-	int err = w->ring->ops->send_record(w->ring, conn->file, record->type, record->data,
-					    record->len, &record->scratch,
-					    ch_worker_user_data(conn, CH_OP_SEND_RECORD));
+	int err = w->ring->ops->send_record(
+		w->ring, conn->file, record->type, ch_control_record_data(record), record->len,
+		&record->scratch, ch_worker_user_data(conn, CH_OP_SEND_RECORD));
 
 	if (err != 0) {
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
@@ -462,6 +477,8 @@ void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_com
 		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_SENT,
 				  (uint64_t)c->result);
 	conn->sent_at += (size_t)c->result;
+	conn->answer_left -=
+		conn->answer_left < (size_t)c->result ? conn->answer_left : (size_t)c->result;
 	if (conn->tx_kernel) /* the kernel made about as many records */
 		conn->record.keys.tx.sequence += 1 + (uint64_t)c->result / CH_RECORD_PLAIN_MAX;
 	if (conn->sent_at < conn->sent.len)

@@ -11,6 +11,7 @@
 #include "user/core/log.h"
 #include "user/core/timer.h"
 #include "user/proto/client.h"
+#include "user/proto/heartbeat.h"
 #include "user/proto/tlsmsg.h"
 #include "user/tls/handshake.h"
 #include "user/tls/record.h"
@@ -36,9 +37,15 @@ struct ch_control_record {
 	struct ch_ring_message scratch;
 	uint8_t type;
 	bool rekey; /**< our sending keys change right behind it (KeyUpdate) */
-	uint8_t len;
-	uint8_t data[16];
+	uint16_t len;
+	uint8_t data[64];    /**< holds all but long heartbeats */
+	struct ch_buf large; /**< a longer record; charged to the byte budget */
 };
+
+static inline const uint8_t *ch_control_record_data(const struct ch_control_record *record)
+{
+	return record->large.len > 0 ? record->large.data : record->data;
+}
 
 /** Such records waiting for one device; one that does not read them is stalled. */
 #define CH_CONTROL_RECORDS_MAX 16
@@ -89,10 +96,12 @@ struct ch_conn {
 	uint64_t accepted_ns;
 	uint64_t cost_ns;		     /**< our time for its handshake steps */
 	uint64_t login_us;		     /**< accept to hello done; 0 before */
-	uint64_t heard_ns;		     /**< last bytes received */
+	uint64_t heard_ns;		     /**< last record received, heartbeats apart */
 	struct ch_buf sent;		     /**< in flight; must not move */
 	size_t sent_at;			     /**< bytes of @sent that left */
 	struct ch_buf queue;		     /**< waits behind @sent */
+	size_t answer_left; /**< user layer: bytes to be sent up to a heartbeat's answer */
+	struct ch_heartbeat heartbeat;
 	struct ch_log_limit control_records; /**< rate of records without application data */
 	struct ch_record record;
 	struct ch_tlsmsg tlsmsg;
@@ -116,7 +125,8 @@ static inline bool ch_conn_listening(const struct ch_conn *conn)
 /** Starts sending what is queued, unless a send is in flight. */
 void ch_conn_flush(struct ch_worker *worker, struct ch_conn *conn);
 
-/** Queues a control record of at most 16 bytes for kernel TLS. @return 0, -ENOMEM or CH_E_LIMIT. */
+/** Queues a control record of at most 16384 bytes for kernel TLS. @return 0, -ENOMEM, CH_E_BUDGET
+ * or CH_E_LIMIT (too many wait). */
 CH_NODISCARD int ch_conn_queue_control(struct ch_conn *conn, uint8_t type, const uint8_t *data,
 				       size_t len, bool rekey);
 /** Completion of a control record. */
@@ -180,6 +190,16 @@ const char *ch_session_unfinished(const struct ch_conn *conn);
 void ch_session_timer(struct ch_worker *worker, struct ch_conn *conn);
 /** Earliest time ch_session_timer must run; UINT64_MAX = never. */
 uint64_t ch_session_expiry(const struct ch_worker *worker, const struct ch_conn *conn);
+/* heartbeat.c */
+/** A heartbeat record came. */
+void ch_session_heartbeat(struct ch_worker *worker, struct ch_conn *conn, const uint8_t *data,
+			  size_t len);
+/** When ch_session_heartbeat_timer must run; UINT64_MAX = never. */
+uint64_t ch_session_heartbeat_expiry(const struct ch_worker *worker, const struct ch_conn *conn);
+/** Asks a silent device, or ends its session. */
+void ch_session_heartbeat_timer(struct ch_worker *worker, struct ch_conn *conn);
+
+/* session.c */
 /** Tells every waiting requester that the device is gone. */
 void ch_session_fail_requests(struct ch_conn *conn);
 

@@ -187,6 +187,7 @@ enum MHD_Result ch_control_device(struct MHD_Connection *connection,
 	ch_json_str(&json, "reason_text",
 		    view.reason == CH_REASON_NONE ? "" : ch_reason_text(view.reason));
 	ch_json_str(&json, "record_layer_why", view.record_layer_why);
+	ch_json_str(&json, "heartbeat", view.heartbeat);
 	ch_json_array(&json, "capabilities");
 	for (size_t i = 0; i < sizeof(capability_names) / sizeof(capability_names[0]); i++) {
 		if ((view.capabilities & capability_names[i].bit) != 0)

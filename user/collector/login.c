@@ -215,6 +215,8 @@ static void step_done(struct ch_worker *w, struct ch_conn *conn)
 	conn->no_ems = !info.extended_master_secret;
 	ch_count(&w->stats.staples, info.stapled);
 	ch_count(&w->stats.stale_accepted, info.crl_stale);
+	ch_heartbeat_init(&conn->heartbeat, (enum ch_heartbeat_mode)info.heartbeat, w->now_ns);
+	ch_count(&w->stats.heartbeats_discarded, ch_handshake_dropped(conn->login->handshake));
 	ch_conn_connecting(w, conn);
 	ch_conn_event(w, conn, CH_EV_STEP_DONE);
 	ch_conn_flush(w, conn);

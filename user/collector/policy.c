@@ -123,7 +123,9 @@ static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, stru
 static int load(struct ch_judge *judge, char text[CH_ERROR_TEXT])
 {
 	const struct ch_config *config = judge->policy->config;
-	struct ch_tls_client_options options = {.lookup = lookup, .lookup_ctx = judge};
+	struct ch_tls_client_options options = {.lookup = lookup,
+						.lookup_ctx = judge,
+						.no_heartbeat = !config->peer_allowed_to_send};
 	int err = load_anchors(config, &judge->trust, text);
 
 	if (err == 0 && config->credential_count > 0) {

@@ -28,6 +28,7 @@ struct ch_device_record {
 	uint8_t layer_why;    /**< enum ch_layer_why */
 	uint8_t reason;	      /**< enum ch_reason */
 	uint8_t next;	      /**< of a roll-over it got the certificate that takes the other's place */
+	uint8_t heartbeat;    /**< enum ch_heartbeat_mode: what the device said */
 	uint16_t version;     /**< enum ch_tls_version */
 	uint16_t worker;
 	uint32_t session_id;

@@ -303,6 +303,12 @@ static void on_record(struct ch_worker *w, struct ch_conn *conn, uint8_t type, c
 		      size_t len)
 {
 	ch_count(&w->stats.records, 1);
+	/* RFC 6520 section 4: a heartbeat says nothing about NETCONF, whose idle timer goes on. */
+	if (type == CH_RECORD_HEARTBEAT) {
+		ch_session_heartbeat(w, conn, data, len);
+		return;
+	}
+	conn->heard_ns = w->now_ns;
 	if (type == CH_RECORD_DATA && len > 0 && !ch_tlsmsg_pending(&conn->tlsmsg)) {
 		on_data(w, conn, data, len);
 		return;
@@ -314,9 +320,6 @@ static void on_record(struct ch_worker *w, struct ch_conn *conn, uint8_t type, c
 		ch_postshake_alert(w, conn, data, len);
 	} else if (type == CH_RECORD_HANDSHAKE && len > 0) {
 		ch_postshake_handshake(w, conn, data, len);
-	} else if (type == CH_RECORD_HEARTBEAT) {
-		/* Not advertised, so not negotiated: RFC 6520 section 4 lets us drop it. */
-		ch_count(&w->stats.heartbeats_dropped, 1);
 	} else if (type != CH_RECORD_DATA || ch_tlsmsg_pending(&conn->tlsmsg)) {
 		conn->alert = CH_ALERT_UNEXPECTED_MESSAGE;
 		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_UNEXPECTED_RECORD, "record type");
@@ -361,7 +364,7 @@ static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct c
 	uint64_t copied = conn->record.copied + conn->client.copied;
 	const struct ch_budget *budget = &w->shared->budget;
 
-	conn->heard_ns = w->now_ns;
+	ch_heartbeat_heard(&conn->heartbeat, w->now_ns);
 	ch_count(&w->stats.received_bytes, c->payload_len);
 	if (conn->claimed)
 		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_RECEIVED,
@@ -428,11 +431,12 @@ static bool may_probe(const struct ch_conn *conn)
 uint64_t ch_session_expiry(const struct ch_worker *w, const struct ch_conn *conn)
 {
 	uint64_t at = ch_client_expiry(&conn->client);
+	uint64_t heartbeat = ch_session_heartbeat_expiry(w, conn);
 	uint64_t interval = profile_of(w, conn)->probe_interval_ns;
 
 	if (interval != 0 && may_probe(conn) && conn->heard_ns + interval < at)
 		at = conn->heard_ns + interval;
-	return at;
+	return heartbeat < at ? heartbeat : at;
 }
 
 static void on_timeout(struct ch_worker *w, struct ch_conn *conn,
@@ -465,6 +469,8 @@ void ch_session_timer(struct ch_worker *w, struct ch_conn *conn)
 		conn->probing = true;
 		request(w, conn, probe, COOKIE_PROBE);
 	}
+	if (conn->state == CH_CONN_OPEN)
+		ch_session_heartbeat_timer(w, conn);
 	if (conn->state == CH_CONN_OPEN)
 		ch_conn_arm_timer(w, conn);
 }

@@ -88,6 +88,10 @@ static void view_session(const struct ch_registry *registry, uint32_t index,
 		.cipher = record.cipher != NULL ? record.cipher : "",
 		.record_layer = ch_layer_name((enum ch_layer)record.layer),
 		.record_layer_why = ch_layer_why_text((enum ch_layer_why)record.layer_why),
+		.heartbeat =
+			record.version == CH_TLS_NONE
+				? ""
+				: ch_heartbeat_mode_name((enum ch_heartbeat_mode)record.heartbeat),
 		.since_unix_ns = record.since_unix_ns,
 		.reason = (enum ch_reason)record.reason,
 		.session_id = record.session_id,

@@ -83,6 +83,7 @@ struct ch_shared {
 	struct ch_cap sessions;
 	struct ch_cap handshakes;
 	struct ch_client_limits client_limits;
+	struct ch_heartbeat_test heartbeat_test;
 	struct ch_worker *workers;
 	uint32_t worker_count;
 	uint32_t slots; /**< per worker */

@@ -21,7 +21,14 @@
 	X(copied_bytes, COUNTER, "received bytes that were copied: partial records and messages")  \
 	X(records, COUNTER, "TLS records opened")                                                  \
 	X(tickets, COUNTER, "TLS session tickets dropped")                                         \
-	X(heartbeats_dropped, COUNTER, "TLS heartbeat records dropped")                            \
+	X(heartbeats_received, COUNTER, "TLS heartbeat records received")                          \
+	X(heartbeats_answered, COUNTER, "TLS heartbeat requests of devices answered")              \
+	X(heartbeats_discarded, COUNTER, "TLS heartbeat records dropped as not valid or not due")  \
+	X(heartbeats_capped, COUNTER,                                                              \
+	  "TLS heartbeat requests dropped because there were too many")                            \
+	X(heartbeats_sent, COUNTER, "TLS heartbeat requests sent to devices")                      \
+	X(heartbeats_missed, COUNTER,                                                              \
+	  "TLS heartbeat requests that a device did not answer in time")                           \
 	X(control_records, COUNTER, "TLS records without application data")                        \
 	X(alerts, COUNTER, "TLS alerts received")                                                  \
 	X(staples, COUNTER, "logins with a stapled OCSP response that says good")                  \

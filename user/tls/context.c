@@ -2,6 +2,7 @@
 #include "context.h"
 
 #include "provider.h"
+#include "user/core/heartbeat_mode.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -73,6 +74,9 @@ int ch_tls_client_new(const struct ch_tls_client_options *options, struct ch_tls
 	made->verifier.lookup_ctx = options->lookup_ctx;
 	err = ch_issuers_new(&made->verifier.issuers);
 	if (err == 0 && !configure_client(made->ssl, made))
+		err = CH_E_CRYPTO;
+	if (err == 0 && !ch_tls_offer_heartbeat(made, options->no_heartbeat ? CH_HEARTBEAT_NONE
+									    : CH_HEARTBEAT_ALLOWED))
 		err = CH_E_CRYPTO;
 out:
 	ERR_clear_error();
@@ -151,7 +155,8 @@ int ch_tls_server_new(const struct ch_tls_server_options *options, struct ch_tls
 
 	if (made == NULL)
 		err = -ENOMEM;
-	else if (!configure_server(made->ssl, options))
+	else if (!configure_server(made->ssl, options) ||
+		 !ch_tls_offer_heartbeat(made, options->heartbeat))
 		err = CH_E_CONFIG;
 	else
 		err = set_staple(made, options);

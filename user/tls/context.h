@@ -8,6 +8,7 @@
 struct ch_tls_context {
 	SSL_CTX *ssl;
 	bool client;
+	uint8_t heartbeat;	     /**< enum ch_heartbeat_mode: what our hello says */
 	struct ch_verifier verifier; /**< client only */
 	struct ch_buf staple;	     /**< server only */
 };
@@ -37,6 +38,7 @@ struct ch_handshake {
 	bool next;	  /**< client: and it is the one that takes the other's place */
 	ch_prefer_fn prefer;
 	void *prefer_ctx;
+	uint8_t heartbeat; /**< enum ch_heartbeat_mode: what the peer's hello says */
 	struct ch_record_tally tx;
 	struct ch_record_tally rx;
 	uint8_t client_secret[48]; /**< TLS 1.3 application traffic secrets */
@@ -51,6 +53,9 @@ int ch_handshake_on_staple(SSL *ssl, void *unused);
 int ch_handshake_on_certificate_request(SSL *ssl, void *unused);
 /** Of both roles: keeps the TLS 1.3 traffic secrets. */
 void ch_handshake_on_secret(const SSL *ssl, const char *line);
+
+/** Puts the heartbeat extension into our hellos and reads the peer's; nothing for mode NONE. */
+bool ch_tls_offer_heartbeat(struct ch_tls_context *context, uint8_t mode);
 
 /** Sets reason and detail by OpenSSL's error, unless a callback did; empties the error queue. */
 void ch_handshake_explain(struct ch_handshake *handshake, int ssl_error);

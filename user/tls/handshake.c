@@ -379,6 +379,7 @@ void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake
 				       SSL_get_extms_support(handshake->ssl) == 1;
 	info->stapled = handshake->verdict.stapled;
 	info->crl_stale = handshake->verdict.stale;
+	info->heartbeat = handshake->heartbeat;
 }
 
 const struct ch_identity *ch_handshake_identity(const struct ch_handshake *handshake)

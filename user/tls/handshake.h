@@ -28,6 +28,7 @@ struct ch_tls_client_options {
 	const struct ch_trust *trust; /**< borrowed; outlives the context */
 	ch_lookup_fn lookup;
 	void *lookup_ctx;
+	bool no_heartbeat; /**< no extension 15, against RFC 8071 C4; else peer_allowed_to_send */
 };
 
 /** Should @device get the certificate that takes the other's place, if either would do? */
@@ -54,6 +55,7 @@ struct ch_tls_server_options {
 	bool no_extended_master_secret; /**< TLS 1.2 as before RFC 7627 */
 	const uint8_t *staple;	  /**< DER of an OCSP response for who asks; NULL = none (copied) */
 	size_t staple_len;
+	uint8_t heartbeat; /**< enum ch_heartbeat_mode to answer with, or a value that is none */
 };
 CH_NODISCARD int ch_tls_server_new(const struct ch_tls_server_options *options,
 				   struct ch_tls_context **context);
@@ -97,7 +99,10 @@ enum ch_reason ch_handshake_reason(const struct ch_handshake *handshake);
 /** More words for the log ("alert handshake_failure", "depth 1: ..."), "" if none. */
 const char *ch_handshake_detail(const struct ch_handshake *handshake);
 
-/** Heartbeat records that were dropped: they have no place in a handshake (RFC 6520). */
+/**
+ * Heartbeat records that were dropped: they have no place in a handshake (RFC 6520). Only those in
+ * the clear are seen; one that TLS 1.3 encrypts is an unexpected message to OpenSSL.
+ */
 uint32_t ch_handshake_dropped(const struct ch_handshake *handshake);
 
 /** What was negotiated. Strings are static. Valid after DONE. */
@@ -109,6 +114,7 @@ struct ch_handshake_info {
 	bool extended_master_secret; /**< RFC 7627; TLS 1.3 always has what it is for */
 	bool stapled;	/**< client: a stapled OCSP response says that the device is good */
 	bool crl_stale; /**< client: accepted although a revocation list or staple is out of date */
+	uint8_t heartbeat; /**< enum ch_heartbeat_mode: what the peer said */
 };
 void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake_info *info);
 
