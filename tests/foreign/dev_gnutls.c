@@ -15,6 +15,7 @@ struct tls {
 	gnutls_datum_t ticket_key;
 	struct wire *wire;
 	const struct options *options;
+	size_t ping; /* bytes of the last one sent, padding included */
 	bool early_sent;
 	int error;
 	char text[256];
@@ -169,6 +170,16 @@ bool tls_sent_early(const struct tls *tls)
 	return tls->early_sent;
 }
 
+/* GnuTLS tells of a pong only when it is the one it waits for, with the same payload. */
+static void on_heartbeat(struct tls *tls, bool ping)
+{
+	if (ping && gnutls_heartbeat_pong(tls->session, 0) != 0)
+		printf("ping not answered\n");
+	else
+		printf(ping ? "ping answered\n" : "pong %zu\n", tls->ping);
+	fflush(stdout);
+}
+
 int tls_read(struct tls *tls, void *into, size_t len)
 {
 	for (;;) {
@@ -185,8 +196,10 @@ int tls_read(struct tls *tls, void *into, size_t len)
 			continue;
 		}
 		if (got == GNUTLS_E_HEARTBEAT_PING_RECEIVED ||
-		    got == GNUTLS_E_HEARTBEAT_PONG_RECEIVED)
+		    got == GNUTLS_E_HEARTBEAT_PONG_RECEIVED) {
+			on_heartbeat(tls, got == GNUTLS_E_HEARTBEAT_PING_RECEIVED);
 			continue;
+		}
 		/* After a handshake message there may be more. */
 		if (got == GNUTLS_E_AGAIN && tls->wire->in_len > 0)
 			continue;
@@ -247,8 +260,8 @@ enum tls_result tls_attack(struct tls *tls, const char *kind)
 		return alert(tls, GNUTLS_AL_WARNING, GNUTLS_A_UNRECOGNIZED_NAME, 1);
 	if (strcmp(kind, "warning-flood") == 0)
 		return alert(tls, GNUTLS_AL_WARNING, GNUTLS_A_UNRECOGNIZED_NAME, 200);
-	if (strcmp(kind, "heartbeat") == 0)
-		return result_of(tls, gnutls_heartbeat_ping(tls->session, 16, 1, 0));
+	if (sscanf(kind, "heartbeat-%zu", &tls->ping) == 1)
+		return result_of(tls, gnutls_heartbeat_ping(tls->session, tls->ping, 1, 0));
 	if (strcmp(kind, "ticket") == 0)
 		return result_of(tls, gnutls_session_ticket_send(tls->session, 1, 0));
 	return TLS_FAILED;

@@ -29,7 +29,7 @@ trap cleanup EXIT
 
 # ---------------------------------------------------------------- the list
 # add NAME PROGRAM [KEY=VALUE...] [-- OPTION...]: one device that calls home once.
-#   check=  session (the default) | refused | attack
+#   check=  session (the default) | refused | attack | asked (by heartbeat)
 #   ends=   reason of the table; of a session that lives through an attack: killed
 #   key=    of the device (see pki.sh); credential= of the collector
 #   n=      notifications
@@ -158,6 +158,20 @@ test_attack()
 	echo "ok $name"
 }
 
+# An idle session, until the collector has asked three times whether the device lives.
+test_asked()
+{
+	start_device
+	check_session
+	asked() { [ "$(grep -c '^ping answered' "$log")" -ge 3 ]; }
+	until_true 20 asked || fail "the collector did not ask: $(ended | field reason) $(tail -n 1 "$log")"
+	[ -z "$(ended)" ] || fail "ended: $(ended)"
+	echo '<get/>' | cli rpc "$name" >/dev/null || fail "rpc after it: exit $?: $(ended)"
+	cli kill "$name" >/dev/null || fail "callhome kill: exit $?"
+	check_end
+	echo "ok $name"
+}
+
 # The device calls again before it has closed its first session: the new one wins at once.
 test_again()
 {
@@ -268,6 +282,7 @@ start_daemon()
 		# The tests read one file each: none is rotated.
 		spool: {directory: spool, max-bytes: 8GiB, file-bytes: 1GiB}
 		limits: {max-message: 64MiB, byte-budget: 512MiB}
+		keepalives: {test-peer-aliveness: {max-wait: 1s}}
 	YAML
 	"$BIN/callhomed" -c "$tmp/callhomed.yaml" >"$tmp/callhomed.log" 2>&1 &
 	daemon=$!
