@@ -101,6 +101,7 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	call->peer_gone = false;
 	call->flight_at = 0;
 	ch_buf_deinit(&call->flight);
+	ch_buf_deinit(&call->beat);
 	free(call->message);
 	call->message = NULL;
 	call->updating = false;
@@ -212,6 +213,14 @@ static void rekeyed(struct sim_fleet *fleet, struct call *call, enum ch_ktls_dir
 		end_call(fleet, call, SIM_END_LOCAL);
 }
 
+static void send_heartbeat(struct sim_fleet *fleet, struct call *call)
+{
+	ch_buf_deinit(&call->beat);
+	call->beat = call->device.beat;
+	call->device.beat = (struct ch_buf){0};
+	send_record(fleet, call, CH_RECORD_HEARTBEAT, call->beat.data, call->beat.len);
+}
+
 /* One SEND in flight; what is said meanwhile waits in device.out. */
 static void flush(struct sim_fleet *fleet, struct call *call)
 {
@@ -223,6 +232,10 @@ static void flush(struct sim_fleet *fleet, struct call *call)
 	if (call->flight_at == call->flight.len) {
 		if (call->device.say_update) {
 			send_key_update(fleet, call);
+			return;
+		}
+		if (call->device.beat.len > 0) {
+			send_heartbeat(fleet, call);
 			return;
 		}
 		if (out->len == 0 && call->device.say_close)
@@ -246,7 +259,7 @@ static bool sends(const struct call *call)
 	return in_flight(call, CALL_OP_SEND) || in_flight(call, CALL_OP_RECORD) ||
 	       in_flight(call, CALL_OP_REKEY_TX) || call->device.say_update ||
 	       call->flight_at < call->flight.len || call->device.out.len > 0 ||
-	       call->device.say_close;
+	       call->device.beat.len > 0 || call->device.say_close;
 }
 
 /* Handshake: the next bytes of a record, or a place in the queue of steps. */
@@ -323,9 +336,9 @@ static bool may_idle(const struct sim_fleet *fleet)
 /* One timer for whatever an open session waits for next. */
 static void arm_session(struct sim_fleet *fleet, struct call *call)
 {
-	uint64_t next_ns = UINT64_MAX;
+	uint64_t next_ns = sim_device_test_due(&call->device);
 
-	if (call->notifying && fleet->notify_interval_ns > 0)
+	if (call->notifying && fleet->notify_interval_ns > 0 && call->notify_ns < next_ns)
 		next_ns = call->notify_ns;
 	if (may_idle(fleet) && call->active_ns + fleet->options.idle_timeout_ns < next_ns)
 		next_ns = call->active_ns + fleet->options.idle_timeout_ns;
@@ -635,6 +648,7 @@ void call_on_completion(struct sim_fleet *fleet, const struct ch_completion *don
 	struct call *call = &fleet->calls[ch_user_data_slot(done->user_data)];
 	uint64_t now_ns = ch_now_ns();
 
+	fleet->shared.now_ns = now_ns;
 	/* a slot is used again only when nothing is in flight, so nothing here can be stale */
 	assert(ch_user_data_generation(done->user_data) == call->generation);
 	if (op == CALL_OP_CANCEL)
@@ -700,6 +714,7 @@ static void serve_session(struct sim_fleet *fleet, struct call *call, uint64_t n
 		return;
 	}
 	send_due_notifications(fleet, call, now_ns);
+	sim_device_test(&call->device);
 	arm_session(fleet, call);
 }
 

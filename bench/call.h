@@ -22,7 +22,7 @@ enum call_op {
 	CALL_OP_SEND,
 	CALL_OP_CANCEL,
 	CALL_OP_CLOSE,
-	CALL_OP_RECORD, /* close_notify or KeyUpdate through kernel TLS */
+	CALL_OP_RECORD, /* close_notify, KeyUpdate or a heartbeat through kernel TLS */
 	CALL_OP_REKEY_RX, /* kernel TLS: new keys */
 	CALL_OP_REKEY_TX,
 	CALL_OP_WAKE, /* of the fleet, not of a call */
@@ -32,6 +32,7 @@ struct call {
 	struct sim_device device;
 	struct ch_timer timer;
 	struct ch_buf flight;	 /**< being sent */
+	struct ch_buf beat;	 /**< CALL_OP_RECORD of a heartbeat: being sent */
 	struct call *next_step;	 /**< queue of handshake steps */
 	uint64_t due_ns;	 /**< when this call was due; latencies count from here */
 	uint64_t notify_ns;	 /**< when the next notification is due */

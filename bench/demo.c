@@ -219,6 +219,8 @@ static int start_load(struct demo *demo)
 		.backoff_min_ns = SECOND / 2,
 		.backoff_max_ns = 10 * SECOND,
 		.auth_timeout_ns = 30 * SECOND,
+		.heartbeat_mode = CH_HEARTBEAT_ALLOWED,
+		.heartbeat_test = {30 * SECOND, 3},
 		.plans = demo->plans,
 		.plan_count = demo->plan_count,
 		.impostor_wait_ns = 30 * SECOND,

@@ -3,6 +3,7 @@
 #include "netconf.h"
 
 #include "user/proto/hello.h"
+#include "user/tls/library.h"
 
 #include <assert.h>
 #include <string.h>
@@ -167,8 +168,12 @@ static void deny_access(struct sim_device *device)
 static void start_netconf(struct sim_device *device)
 {
 	const struct ch_framer_limits limits = {.max_message = RPC_MAX, .max_chunks = 4096};
+	struct ch_handshake_info info;
 	struct ch_record_keys keys;
 
+	ch_handshake_info(device->handshake, &info);
+	ch_heartbeat_init(&device->heartbeat, (enum ch_heartbeat_mode)info.heartbeat,
+			  device->shared->now_ns);
 	if (ch_handshake_take_keys(device->handshake, &keys) != 0) {
 		finish(device, SIM_END_LOCAL);
 		return;
@@ -390,6 +395,80 @@ static void on_alert(struct sim_device *device, const uint8_t *data, size_t len)
 	}
 }
 
+int sim_device_send_heartbeat(struct sim_device *device, enum ch_heartbeat_type type,
+			      struct ch_slice payload)
+{
+	struct ch_buf *message = device->tx_kernel ? &device->beat : &device->shared->framed;
+	uint8_t padding[CH_HEARTBEAT_PADDING];
+
+	if (device->tx_kernel && device->beat.len > 0)
+		return 0;
+	message->len = 0;
+	int err = ch_tls_random(padding, sizeof(padding));
+	if (!err)
+		err = ch_heartbeat_write(message, type, payload, padding);
+	if (err || device->tx_kernel)
+		return err;
+	const struct ch_slice part = {message->data, message->len};
+	return ch_record_seal(&device->record, CH_RECORD_HEARTBEAT, &part, 1, &device->out);
+}
+
+static void on_heartbeat(struct sim_device *device, const struct ch_record_event *event)
+{
+	struct ch_slice payload;
+
+	if (device->impostor && sim_impostor_heartbeat(device, event->data, event->len))
+		return;
+	switch (ch_heartbeat_received(&device->heartbeat, event->data, event->len,
+				      device->shared->now_ns, &payload)) {
+	case CH_HEARTBEAT_ANSWER:
+		if (sim_device_send_heartbeat(device, CH_HEARTBEAT_RESPONSE, payload) != 0)
+			finish(device, SIM_END_LOCAL);
+		break;
+	case CH_HEARTBEAT_ANSWERED:
+		device->shared->counters.heartbeats_answered++;
+		break;
+	case CH_HEARTBEAT_DISCARDED:
+	case CH_HEARTBEAT_CAPPED:
+	case CH_HEARTBEAT_FLOOD: /* the collector is not on trial for it here */
+		break;
+	}
+}
+
+uint64_t sim_device_test_due(const struct sim_device *device)
+{
+	if (device->state != SIM_OPEN || device->impostor)
+		return UINT64_MAX;
+	return ch_heartbeat_expiry(&device->heartbeat, &device->shared->heartbeat_test);
+}
+
+void sim_device_test(struct sim_device *device)
+{
+	const struct ch_slice cookie = {device->heartbeat.cookie, CH_HEARTBEAT_COOKIE};
+	uint8_t random[CH_HEARTBEAT_COOKIE];
+	uint64_t now_ns = device->shared->now_ns;
+	int err;
+
+	if (sim_device_test_due(device) > now_ns)
+		return;
+	err = ch_tls_random(random, sizeof(random));
+	switch (ch_heartbeat_on_expiry(&device->heartbeat, &device->shared->heartbeat_test, now_ns,
+				       random)) {
+	case CH_HEARTBEAT_NOT_DUE:
+		break;
+	case CH_HEARTBEAT_ASK:
+		if (!err)
+			err = sim_device_send_heartbeat(device, CH_HEARTBEAT_REQUEST, cookie);
+		device->shared->counters.heartbeats_sent++;
+		break;
+	case CH_HEARTBEAT_DEAD:
+		finish(device, SIM_END_SILENT);
+		break;
+	}
+	if (err)
+		finish(device, SIM_END_LOCAL);
+}
+
 static void on_record(struct sim_device *device, const struct ch_record_event *event)
 {
 	switch (event->type) {
@@ -402,8 +481,10 @@ static void on_record(struct sim_device *device, const struct ch_record_event *e
 	case CH_RECORD_ALERT:
 		on_alert(device, event->data, event->len);
 		break;
+	case CH_RECORD_HEARTBEAT:
+		on_heartbeat(device, event);
+		break;
 	default:
-		/* heartbeats are not offered, so nothing is owed for them */
 		break;
 	}
 }
@@ -413,6 +494,7 @@ void sim_device_record(struct sim_device *device, uint8_t type, uint8_t *data, s
 	const struct ch_record_event event = {.type = type, .data = data, .len = len};
 
 	device->shared->counters.received_bytes += len;
+	ch_heartbeat_heard(&device->heartbeat, device->shared->now_ns);
 	if (device->state != SIM_CLOSING)
 		on_record(device, &event);
 }
@@ -420,6 +502,7 @@ void sim_device_record(struct sim_device *device, uint8_t type, uint8_t *data, s
 void sim_device_data(struct sim_device *device, uint8_t *data, size_t len)
 {
 	device->shared->counters.received_bytes += len;
+	ch_heartbeat_heard(&device->heartbeat, device->shared->now_ns);
 	while (len > 0 && device->state != SIM_CLOSING) {
 		struct ch_record_event event;
 		size_t used;
@@ -505,6 +588,7 @@ void sim_device_reset(struct sim_device *device)
 		set_state(device, SIM_IDLE);
 	end_handshake(device);
 	ch_buf_deinit(&device->out);
+	ch_buf_deinit(&device->beat);
 	if (device->has_record)
 		ch_record_deinit(&device->record);
 	sim_device_init(device, shared, index, impostor);

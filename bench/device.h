@@ -14,6 +14,7 @@
 #include "impostor.h"
 #include "user/core/hist.h"
 #include "user/proto/framing.h"
+#include "user/proto/heartbeat.h"
 #include "user/proto/tlsmsg.h"
 #include "user/tls/handshake.h"
 #include "user/tls/record.h"
@@ -31,6 +32,7 @@
 	X(RESET, "reset")                                                                          \
 	X(NO_USER, "no-user-name")    /* of our list for the collector's certificate: we closed */ \
 	X(PROTOCOL, "protocol-error") /* the collector broke TLS or NETCONF */                     \
+	X(SILENT, "collector-silent") /* RFC 8071 S7: heartbeats were not answered */              \
 	X(STOPPED, "stopped")	      /* the simulation ended */                                   \
 	X(LOCAL, "local-error")
 
@@ -57,6 +59,8 @@ struct sim_counters {
 	uint64_t held;		/**< notifications left out because the collector did not read */
 	uint64_t key_updates_sent;
 	uint64_t key_updates_received;
+	uint64_t heartbeats_sent;     /**< requests of ours */
+	uint64_t heartbeats_answered; /**< of them, by the collector */
 	uint64_t sent_bytes;
 	uint64_t received_bytes;
 	uint64_t layers[5];	      /**< sessions of honest devices by enum ch_layer */
@@ -83,6 +87,9 @@ struct sim_shared {
 	struct ch_buf framed;  /**< scratch */
 	struct ch_buf config;  /**< the content of every reply to get and get-config */
 	char event_time[32];   /**< RFC 3339, set by the caller as time goes */
+	uint64_t now_ns;       /**< likewise */
+	struct ch_heartbeat_test heartbeat_test;
+	uint8_t heartbeat_mode; /**< enum ch_heartbeat_mode: what the devices say */
 	uint8_t tls_choice;    /**< SIM_TLS_MIX: odd devices are limited to TLS 1.2 */
 	uint8_t framing;       /**< enum sim_framing; MIX: every fourth device knows only base:1.0 */
 	sim_certificate_fn on_certificate; /**< NULL = nobody asks */
@@ -119,6 +126,8 @@ struct sim_device {
 	struct ch_record record;
 	struct ch_framer framer;
 	struct ch_tlsmsg tlsmsg;
+	struct ch_heartbeat heartbeat;
+	struct ch_buf beat; /**< tx_kernel: a heartbeat message to be sent as a record of its own */
 	uint64_t sequence; /**< of the last notification, over all its sessions */
 	uint32_t index;	   /**< identity */
 	uint32_t messages; /**< of NETCONF, both ways, on this connection; wraps */
@@ -173,6 +182,11 @@ void sim_device_gone(struct sim_device *device, int error);
 /** Sends one notification if the session is subscribed and the queue is short. */
 void sim_device_notify(struct sim_device *device);
 
+/** When sim_device_test must be called; UINT64_MAX = never. */
+uint64_t sim_device_test_due(const struct sim_device *device);
+/** Asks a silent collector by heartbeat, or gives it up: then the device is CLOSING. */
+void sim_device_test(struct sim_device *device);
+
 /** Ends the session from our side: close_notify. */
 void sim_device_close(struct sim_device *device, enum sim_end end);
 
@@ -187,6 +201,10 @@ void sim_device_reset(struct sim_device *device);
 /** Appends close_notify. */
 CH_NODISCARD int sim_device_say_close(struct sim_device *device);
 
+/** Sends a heartbeat message with random padding. One under kernel TLS may still wait: then this
+ * one is left out. */
+CH_NODISCARD int sim_device_send_heartbeat(struct sim_device *device, enum ch_heartbeat_type type,
+					   struct ch_slice payload);
 /** Seals @plain as application data onto @out. */
 CH_NODISCARD int sim_device_send_plain(struct sim_device *device, struct ch_slice plain);
 /** Frames and seals the scratch message. */

@@ -189,6 +189,7 @@ static void turn(struct sim_fleet *fleet)
 {
 	uint64_t now_ns = ch_now_ns();
 
+	fleet->shared.now_ns = now_ns;
 	obey(fleet, now_ns);
 	set_event_time(fleet);
 	begin_due_calls(fleet, now_ns);
@@ -233,6 +234,8 @@ static void abandon(struct sim_fleet *fleet)
 		ch_buf_deinit(&call->flight);
 		call_drop_keys(call, CH_KTLS_RX);
 		call_drop_keys(call, CH_KTLS_TX);
+		ch_buf_deinit(&call->beat);
+		free(call->message);
 	}
 }
 
@@ -363,6 +366,8 @@ int sim_fleet_start(const struct sim_fleet_options *options, struct sim_fleet **
 		fleet->shared.names = options->names;
 		fleet->shared.key_update_every = options->key_update_every;
 		fleet->shared.key_update_asks = options->key_update_asks;
+		fleet->shared.heartbeat_mode = options->heartbeat_mode;
+		fleet->shared.heartbeat_test = options->heartbeat_test;
 		deal_impostors(fleet);
 		err = start_thread(fleet);
 	}

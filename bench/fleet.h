@@ -50,6 +50,8 @@ struct sim_fleet_options {
 	uint64_t max_attempts;	  /**< before the next target is tried, > 0 */
 	uint64_t backoff_min_ns, backoff_max_ns;
 	uint64_t auth_timeout_ns;     /**< RFC 8071 S5: time for the collector to log in */
+	uint8_t heartbeat_mode;	      /**< enum ch_heartbeat_mode: what the devices say */
+	struct ch_heartbeat_test heartbeat_test; /**< RFC 8071 S7: how they test the collector */
 	uint64_t keepalive_ns;	      /**< TCP keepalive, whole seconds; 0 = off */
 	const struct sim_plan *plans; /**< borrowed; impostors come spread over the ramp */
 	uint32_t plan_count;

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define EMPTY_RECORDS 4096 /* far more in a row than a collector may take */
+#define EMPTY_RECORDS 4096  /* far more in a row than a collector may take */
+#define HEARTBEATS 4096	    /* likewise */
 #define TINY_CHUNKS 1100000 /* one byte each; callhomed takes 1048576 in one message */
 
 static const struct sim_impostor table[] = {
@@ -59,6 +60,9 @@ static const struct sim_impostor table[] = {
 	{"broken-handshake", CH_REASON_TLS_PROTOCOL, .opening = SIM_OPENING_BROKEN_HANDSHAKE,
 	 .help = "answers the ClientHello with a handshake message nobody knows"},
 
+	{"heartbeat-mode", CH_REASON_TLS_PROTOCOL, .identity = SIM_IDENTITY_SPARE,
+	 .tls = SIM_TLS_HEARTBEAT_MODE, .help = "a heartbeat mode that RFC 6520 does not know"},
+
 	/* NETCONF is wrong */
 	{"bad-hello", CH_REASON_BAD_HELLO, .identity = SIM_IDENTITY_SPARE, .hello = SIM_HELLO_BAD,
 	 .help = "valid TLS, then something that is no hello"},
@@ -94,6 +98,17 @@ static const struct sim_impostor table[] = {
 	 .act = SIM_ACT_JUNK_RECORD, .help = "asks for a certificate after the handshake"},
 	{"record-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
 	 .act = SIM_ACT_EMPTY_RECORDS, .help = "thousands of empty records"},
+	{"heartbleed", CH_REASON_CLOSED_BY_DEVICE, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_HEARTBLEED,
+	 .help = "asks for 16 kB by a heartbeat of one; leaves when it got only what is due"},
+	{"long-heartbeat", CH_REASON_CLOSED_BY_DEVICE, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_LONG_HEARTBEAT,
+	 .help = "a heartbeat over two records; leaves when it got only what is due"},
+	{"heartbeat-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_HEARTBEAT_FLOOD, .help = "thousands of heartbeats"},
+	{"heartbeat-mute", CH_REASON_HEARTBEAT_TIMEOUT, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_HEARTBEAT_MUTE,
+	 .help = "never answers a heartbeat; shows after (max-attempts + 1) x max-wait"},
 	{"reader-stall", CH_REASON_READER_STALLED, .identity = SIM_IDENTITY_SPARE,
 	 .act = SIM_ACT_STALL, .help = "never reads again; shows once enough is sent to it"},
 	{"mute", CH_REASON_PROBE_TIMEOUT, .identity = SIM_IDENTITY_SPARE, .act = SIM_ACT_MUTE,
@@ -200,6 +215,63 @@ static int send_empty_records(struct sim_device *device)
 	return err;
 }
 
+/* close_notify and a FIN behind it; reads on, because unread bytes would turn it into a RST */
+static int leave(struct sim_device *device)
+{
+	device->discard = true;
+	device->half_close = true;
+	return sim_device_say_close(device);
+}
+
+static int seal_heartbeat(struct sim_device *device, const uint8_t *message, size_t len)
+{
+	const struct ch_slice part = {message, len};
+
+	return ch_record_seal(&device->record, CH_RECORD_HEARTBEAT, &part, 1, &device->out);
+}
+
+#define ALIVE CH_LIT("are you alive?")
+
+/* What must get no answer, then one that must. */
+static int ask_for_too_much(struct sim_device *device)
+{
+	static const uint8_t bleeding[] = {CH_HEARTBEAT_REQUEST, 0x40, 0, 'x'};
+	static uint8_t longest[CH_HEARTBEAT_MAX + 1] = {CH_HEARTBEAT_REQUEST, 0x3f, 0xee};
+	int err = device->impostor->act == SIM_ACT_HEARTBLEED
+			  ? seal_heartbeat(device, bleeding, sizeof(bleeding))
+			  : seal_heartbeat(device, longest, sizeof(longest));
+
+	return err ? err : sim_device_send_heartbeat(device, CH_HEARTBEAT_REQUEST, ALIVE);
+}
+
+static int send_heartbeats(struct sim_device *device)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < HEARTBEATS && !err; i++)
+		err = sim_device_send_heartbeat(device, CH_HEARTBEAT_REQUEST, ALIVE);
+	return err;
+}
+
+bool sim_impostor_heartbeat(struct sim_device *device, const uint8_t *record, size_t len)
+{
+	uint8_t act = device->impostor->act;
+	struct ch_slice payload = {NULL, 0};
+	uint8_t type = 0;
+	bool due;
+
+	if (act != SIM_ACT_HEARTBLEED && act != SIM_ACT_LONG_HEARTBEAT)
+		return act == SIM_ACT_HEARTBEAT_MUTE;
+	if (!ch_heartbeat_parse(record, len, &type, &payload) || type != CH_HEARTBEAT_RESPONSE)
+		return false;
+	due = payload.len == ALIVE.len && memcmp(payload.data, ALIVE.data, ALIVE.len) == 0;
+	/* anything else is a leak: the RST shows as another reason than ours */
+	device->abort = !due;
+	if (!due || leave(device) != 0)
+		sim_device_close(device, SIM_END_CLOSED);
+	return true;
+}
+
 int sim_impostor_login(struct sim_device *device)
 {
 	switch ((enum sim_act)device->impostor->act) {
@@ -224,10 +296,7 @@ int sim_impostor_login(struct sim_device *device)
 		sim_device_close(device, SIM_END_CLOSED);
 		return 0;
 	case SIM_ACT_CLOSE:
-		/* and a FIN behind it; reads on, because unread bytes would turn it into a RST */
-		device->discard = true;
-		device->half_close = true;
-		return sim_device_say_close(device);
+		return leave(device);
 	case SIM_ACT_BAD_RECORD:
 		return send_bad_record(device);
 	case SIM_ACT_JUNK_RECORD:
@@ -240,8 +309,14 @@ int sim_impostor_login(struct sim_device *device)
 	case SIM_ACT_MUTE:
 		device->mute = true;
 		return 0;
+	case SIM_ACT_HEARTBLEED:
+	case SIM_ACT_LONG_HEARTBEAT:
+		return ask_for_too_much(device);
+	case SIM_ACT_HEARTBEAT_FLOOD:
+		return send_heartbeats(device);
 	case SIM_ACT_NONE:
 	case SIM_ACT_DEEP_XML:
+	case SIM_ACT_HEARTBEAT_MUTE:
 		break; /* nothing to do at this moment */
 	}
 	return 0;

@@ -23,6 +23,7 @@ enum sim_tls {
 	SIM_TLS_RSA_KX,
 	SIM_TLS_OTHER_CLIENT_CA,
 	SIM_TLS_NO_EMS, /**< TLS 1.2 without extended master secret */
+	SIM_TLS_HEARTBEAT_MODE, /**< one that RFC 6520 does not know */
 	SIM_TLS_COUNT
 };
 
@@ -62,6 +63,10 @@ enum sim_act {
 	SIM_ACT_EMPTY_RECORDS,
 	SIM_ACT_STALL,
 	SIM_ACT_MUTE,
+	SIM_ACT_HEARTBLEED,
+	SIM_ACT_LONG_HEARTBEAT,
+	SIM_ACT_HEARTBEAT_FLOOD,
+	SIM_ACT_HEARTBEAT_MUTE,
 	SIM_ACT_DEEP_XML, /**< as the answer to the first rpc */
 };
 
@@ -88,3 +93,6 @@ struct sim_device;
 CH_NODISCARD int sim_impostor_open(struct sim_device *device);
 CH_NODISCARD int sim_impostor_client_hello(struct sim_device *device);
 CH_NODISCARD int sim_impostor_login(struct sim_device *device);
+/** A heartbeat record came. */
+CH_NODISCARD bool sim_impostor_heartbeat(struct sim_device *device, const uint8_t *record,
+					 size_t len);

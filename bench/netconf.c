@@ -28,6 +28,7 @@ static const struct ch_tls_server_options tls_options[SIM_TLS_COUNT] = {
 	[SIM_TLS_OTHER_CLIENT_CA] = {.request_client_certificate = true},
 	[SIM_TLS_NO_EMS] = {.max_version = CH_TLS_1_2, .request_client_certificate = true,
 			    .no_extended_master_secret = true},
+	[SIM_TLS_HEARTBEAT_MODE] = {.request_client_certificate = true, .heartbeat = 3},
 };
 
 int sim_shared_tls(struct sim_shared *shared, enum sim_tls tls, struct ch_tls_context **context)
@@ -36,6 +37,8 @@ int sim_shared_tls(struct sim_shared *shared, enum sim_tls tls, struct ch_tls_co
 
 	if (!shared->tls[tls]) {
 		struct ch_tls_server_options options = tls_options[tls];
+		if (options.heartbeat == CH_HEARTBEAT_NONE)
+			options.heartbeat = shared->heartbeat_mode;
 		if (tls == SIM_TLS_OTHER_CLIENT_CA)
 			options.client_ca_file = sim_pki_other_ca(shared->pki);
 		else if (options.request_client_certificate)
@@ -63,6 +66,7 @@ int sim_shared_init(struct sim_shared *shared, const struct sim_pki *pki, size_t
 {
 	memset(shared, 0, sizeof(*shared));
 	shared->pki = pki;
+	shared->heartbeat_mode = CH_HEARTBEAT_ALLOWED;
 	snprintf(shared->event_time, sizeof(shared->event_time), "1970-01-01T00:00:00Z");
 	int err = ch_record_engine_new(&shared->engine);
 	return err ? err : build_config(&shared->config, reply_bytes);

@@ -82,6 +82,8 @@ void sim_report_json(struct ch_json *json, const struct sim_snapshot *snapshot, 
 	ch_json_uint(json, "notifications_held", c->held);
 	ch_json_uint(json, "key_updates_sent", c->key_updates_sent);
 	ch_json_uint(json, "key_updates_received", c->key_updates_received);
+	ch_json_uint(json, "heartbeats_sent", c->heartbeats_sent);
+	ch_json_uint(json, "heartbeats_answered", c->heartbeats_answered);
 	ch_json_uint(json, "sent_bytes", c->sent_bytes);
 	ch_json_uint(json, "received_bytes", c->received_bytes);
 	ch_json_uint(json, "impostors_ended", c->impostors_ended);

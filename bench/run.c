@@ -26,11 +26,13 @@ struct run {
 	const char *connection, *anchor_time, *start_with, *source_port, *chain, *cert_to_name;
 	const char *pki, *source, *tls, *framing, *record_layer, *impostors, *verify, *own;
 	const char *client_certs;
+	const char *heartbeat_mode;
 	struct sim_texts targets, thresholds;
 	uint64_t devices, duration_ns, reply_bytes, threads, seed;
 	uint64_t period_ns, idle_timeout_ns, auth_timeout_ns, max_wait_ns, max_attempts,
 		backoff_min_ns, backoff_max_ns;
-	uint64_t impostor_wait_ns, keepalive_ns, key_update_every;
+	uint64_t impostor_wait_ns, keepalive_ns, key_update_every, heartbeat_ns,
+		heartbeat_attempts;
 	double rate, notify_rate;
 	bool json, quiet, no_reconnect, key_update_asks;
 };
@@ -98,6 +100,13 @@ static const struct sim_arg args[] = {
 	 86400 * SECOND, "longest pause"},
 	{"keepalive", SIM_ARG_DURATION, AT(keepalive_ns), "TIME", "60s", 0, 32767 * SECOND,
 	 "silence after which TCP asks whether the collector lives; 0 = never"},
+	{"heartbeat", SIM_ARG_DURATION, AT(heartbeat_ns), "TIME", "30s", 0, 86400 * SECOND,
+	 "silence after which a device asks by TLS heartbeat whether the collector lives, and time "
+	 "for its answer; 0 = never"},
+	{"heartbeat-attempts", SIM_ARG_UINT, AT(heartbeat_attempts), "N", "3", 1, 255,
+	 "heartbeats without an answer after which a device calls again"},
+	{"heartbeat-mode", SIM_ARG_TEXT, AT(heartbeat_mode), "MODE", "allowed", 0, 0,
+	 "may the collector send heartbeats: allowed, not-allowed; none = no heartbeats at all"},
 	{"no-reconnect", SIM_ARG_FLAG, AT(no_reconnect), NULL, NULL, 0, 0,
 	 "a device calls once (default: persistent connections)"},
 	{"threads", SIM_ARG_UINT, AT(threads), "N", NULL, 1, SIM_THREADS,
@@ -222,7 +231,13 @@ static int read_choices(const struct run *run, struct sim_fleet_options *options
 	static const char *const framing[3] = {"mix", "1.0", "1.1"};
 	static const uint8_t framing_values[3] = {SIM_FRAMING_MIX, SIM_FRAMING_1_0,
 						  SIM_FRAMING_1_1};
+	static const char *const modes[3] = {"none", "allowed", "not-allowed"};
+	static const uint8_t mode_values[3] = {CH_HEARTBEAT_NONE, CH_HEARTBEAT_ALLOWED,
+					       CH_HEARTBEAT_NOT_ALLOWED};
 
+	if (choose(run->heartbeat_mode, modes, mode_values, &options->heartbeat_mode) != 0)
+		return usage("--heartbeat-mode is allowed, not-allowed or none, not",
+			     run->heartbeat_mode);
 	if (choose(run->tls, tls, tls_values, &options->tls) != 0)
 		return usage("--tls is mix, 1.2 or 1.3, not", run->tls);
 	if (sim_layer_parse(run->record_layer, &options->record_layer) != 0)
@@ -251,6 +266,7 @@ static int read_options(const struct run *run, struct sim_fleet_options *options
 		.keepalive_ns = run->keepalive_ns,
 		.key_update_every = run->key_update_every,
 		.key_update_asks = run->key_update_asks,
+		.heartbeat_test = {run->heartbeat_ns, (uint32_t)run->heartbeat_attempts},
 		.plans = plans,
 		.impostor_wait_ns = run->impostor_wait_ns,
 		.seed = run->seed,

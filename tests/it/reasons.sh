@@ -40,14 +40,14 @@ if [ "${1:-}" = unreachable ]; then
 	exit
 fi
 
-# One impostor of each kind. Three kinds need a daemon of their own.
+# One impostor of each kind. Some kinds need a daemon of their own.
 site impostors 2 "limits: {login-timeout: $((2 * slow))s}"
 start_daemon || exit 1
 declare -A kinds
 list=
 while read -r kind reason _; do
 	case $kind in
-	KIND | reader-stall | mute) continue ;;
+	KIND | reader-stall | mute | heartbeat-mute) continue ;;
 	esac
 	list=$list,$kind
 	kinds[$reason]=$((${kinds[$reason]:-0} + 1))
@@ -136,6 +136,12 @@ sed -i -e '/,acme-000000,/d' -e 's/^acme,ACM-00000001,/acme,ACM-FFFF0001,/' "$si
 kill -HUP "$daemon"
 claim device-removed
 claim trust-changed
+end_site
+
+site heartbeat-mute 1 'keepalives: {test-peer-aliveness: {max-wait: 1s, max-attempts: 2}}'
+start_daemon || exit 1
+sim_start --devices 0 --impostors heartbeat-mute --impostor-wait 1h
+claim heartbeat-timeout
 end_site
 
 seen[unreachable]=1

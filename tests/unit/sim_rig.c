@@ -140,6 +140,7 @@ static void secure(struct rig *rig)
 		end(rig, CH_REASON_NO_EMS);
 		return;
 	}
+	ch_heartbeat_init(&rig->heartbeat, (enum ch_heartbeat_mode)info.heartbeat, 1);
 	must(ch_handshake_take_keys(rig->handshake, &keys) == 0, "keys");
 	ch_record_init(&rig->record, rig->engine, &keys, NULL);
 	ch_handshake_free(rig->handshake);
@@ -239,10 +240,42 @@ static void follow_key_update(struct rig *rig, uint8_t asks)
 	rig->update_asks += asks;
 }
 
+/* Answered as a collector must. */
+static void on_heartbeat(struct rig *rig, const struct ch_record_event *event)
+{
+	static const uint8_t padding[CH_HEARTBEAT_PADDING] = "0123456789abcdef";
+	struct ch_buf message = {0};
+	struct ch_slice payload;
+
+	switch (ch_heartbeat_received(&rig->heartbeat, event->data, event->len, 1, &payload)) {
+	case CH_HEARTBEAT_ANSWER:
+		if (rig->leaks)
+			payload = (struct ch_slice){(const uint8_t *)"secret", 6};
+		must(ch_heartbeat_write(&message, CH_HEARTBEAT_RESPONSE, payload, padding) == 0,
+		     "heartbeat");
+		rig_send_raw(rig, CH_RECORD_HEARTBEAT, message.data, message.len);
+		ch_buf_deinit(&message);
+		break;
+	case CH_HEARTBEAT_ANSWERED:
+		rig->beats++;
+		break;
+	case CH_HEARTBEAT_FLOOD:
+		end(rig, CH_REASON_RECORD_FLOOD);
+		break;
+	case CH_HEARTBEAT_DISCARDED:
+	case CH_HEARTBEAT_CAPPED:
+		break;
+	}
+}
+
 static void on_record(struct rig *rig, const struct ch_record_event *event)
 {
 	uint8_t code;
 
+	if (event->type == CH_RECORD_HEARTBEAT) {
+		on_heartbeat(rig, event);
+		return;
+	}
 	if (event->type == CH_RECORD_DATA && event->len == 0 && ++rig->empty > 64)
 		end(rig, CH_REASON_RECORD_FLOOD);
 	else if (event->type == CH_RECORD_DATA)

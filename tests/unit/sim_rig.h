@@ -35,6 +35,9 @@ struct rig {
 	uint32_t replies, notifications, closed;
 	uint32_t empty; /* records of no data */
 	uint32_t updates, update_asks; /* KeyUpdates of the device */
+	struct ch_heartbeat heartbeat;
+	uint32_t beats;	    /* answers of the device */
+	bool leaks;	    /* answers heartbeats with what it should not */
 	struct ch_buf last; /* the last reply or notification */
 };
 

@@ -345,3 +345,86 @@ Test(sim_device, is_small_when_idle)
 	cr_assert_eq(rig.device.record.partial.cap, 0);
 	rig_deinit(&rig);
 }
+
+/* ---- heartbeats ---- */
+
+/* row: HB1 */
+Test(sim_device, answers_heartbeats_in_both_versions)
+{
+	for (uint32_t index = 0; index < 2; index++) {
+		struct rig rig;
+		struct ch_buf message = {0};
+		const struct ch_slice cookie = {rig.heartbeat.cookie, CH_HEARTBEAT_COOKIE};
+		const struct ch_heartbeat_test test = {.max_wait_ns = 1, .max_attempts = 1};
+
+		rig_login(&rig, index);
+		cr_assert_eq(rig.heartbeat.mode, CH_HEARTBEAT_ALLOWED);
+		cr_assert_eq(ch_heartbeat_on_expiry(&rig.heartbeat, &test, 5,
+						    (const uint8_t *)"12345678"),
+			     CH_HEARTBEAT_ASK);
+		cr_assert_eq(ch_heartbeat_write(&message, CH_HEARTBEAT_REQUEST, cookie,
+						(const uint8_t *)"0123456789abcdef"),
+			     0);
+		rig_send_raw(&rig, CH_RECORD_HEARTBEAT, message.data, message.len);
+		rig_pump(&rig);
+		cr_assert_eq(rig.beats, 1);
+		ch_buf_deinit(&message);
+		rig_deinit(&rig);
+	}
+}
+
+/* row: S7b */
+Test(sim_device, asks_a_silent_collector_and_is_content_with_its_answer)
+{
+	struct rig rig;
+
+	rig_login(&rig, 0);
+	rig.shared.heartbeat_test = (struct ch_heartbeat_test){1000, 3};
+	cr_assert_eq(sim_device_test_due(&rig.device), 1000);
+	sim_device_test(&rig.device);
+	cr_assert_eq(rig.device.out.len, 0, "not due");
+	rig.shared.now_ns = 1000;
+	sim_device_test(&rig.device);
+	cr_assert_gt(rig.device.out.len, 0);
+	rig_pump(&rig);
+	cr_assert_eq(rig.shared.counters.heartbeats_sent, 1);
+	cr_assert_eq(rig.shared.counters.heartbeats_answered, 1);
+	cr_assert_eq(sim_device_test_due(&rig.device), 2000);
+	rig_deinit(&rig);
+}
+
+/* row: S7a */
+Test(sim_device, gives_a_dead_collector_up_after_max_attempts)
+{
+	struct rig rig;
+
+	rig_login(&rig, 0);
+	rig.shared.heartbeat_test = (struct ch_heartbeat_test){1000, 3};
+	for (unsigned i = 1; i <= 3; i++) {
+		rig.shared.now_ns = 1000 * i;
+		sim_device_test(&rig.device);
+		cr_assert_eq(rig.device.state, SIM_OPEN);
+	}
+	cr_assert_eq(rig.shared.counters.heartbeats_sent, 3);
+	rig.shared.now_ns = 4000;
+	sim_device_test(&rig.device);
+	cr_assert_eq(rig.device.state, SIM_CLOSING);
+	cr_assert_eq(rig.device.end, SIM_END_SILENT);
+	rig_deinit(&rig);
+}
+
+/* row: S7b */
+Test(sim_device, with_the_kernel_a_heartbeat_waits_as_a_record_of_its_own)
+{
+	struct rig rig;
+
+	rig_login(&rig, 0);
+	rig.device.tx_kernel = true;
+	rig.shared.heartbeat_test = (struct ch_heartbeat_test){1000, 3};
+	rig.shared.now_ns = 1000;
+	sim_device_test(&rig.device);
+	cr_assert_eq(rig.device.out.len, 0);
+	cr_assert_eq(rig.device.beat.len, 3 + 8 + 16);
+	cr_assert_eq(rig.device.beat.data[0], CH_HEARTBEAT_REQUEST);
+	rig_deinit(&rig);
+}

@@ -51,7 +51,7 @@ Test(sim_impostor, tls_settings_are_refused_for_their_reason)
 {
 	static const char *const names[] = {
 		"no-cert-request", "refuses-client", "tls11-only", "cbc-only", "rsa-kx-only",
-		"no-ems", "fatal-alert", "broken-handshake", "garbage",
+		"no-ems", "fatal-alert", "broken-handshake", "garbage", "heartbeat-mode",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_reason(names[i]);
@@ -67,8 +67,10 @@ Test(sim_impostor, hellos_are_refused_for_their_reason)
 Test(sim_impostor, sessions_end_for_their_reason)
 {
 	static const char *const names[] = {
-		"broken-chunk", "huge-message", "many-chunks", "junk-message", "deep-xml",
-		"unexpected-reply", "leaves", "bad-record", "junk-record", "record-flood",
+		"broken-chunk",	   "huge-message",     "many-chunks", "junk-message",
+		"deep-xml",	   "unexpected-reply", "leaves",      "bad-record",
+		"junk-record",	   "record-flood",     "heartbleed",  "long-heartbeat",
+		"heartbeat-flood",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_reason(names[i]);
@@ -131,6 +133,37 @@ Test(sim_impostor, some_ask_for_what_only_sockets_can_do)
 	rig_init(&rig, 0, kind("reader-stall"));
 	rig_pump(&rig);
 	cr_assert(rig.device.stall);
+	rig_deinit(&rig);
+}
+
+/* row: HB2 */
+Test(sim_impostor, a_leak_in_answer_to_a_heartbeat_is_told_by_a_reset)
+{
+	struct rig rig;
+
+	rig_init(&rig, 0, kind("heartbleed"));
+	rig.leaks = true;
+	rig_pump(&rig);
+	cr_assert_eq(rig.reason, CH_REASON_NONE);
+	cr_assert(rig.device.abort);
+	cr_assert_eq(rig.device.state, SIM_CLOSING);
+	rig_deinit(&rig);
+}
+
+Test(sim_impostor, heartbeat_mute_answers_no_heartbeat)
+{
+	struct rig rig;
+
+	rig_init(&rig, 0, kind("heartbeat-mute"));
+	rig_pump(&rig);
+	rig_send_raw(&rig, CH_RECORD_HEARTBEAT,
+		     "\1\0\0"
+		     "0123456789abcdef",
+		     19);
+	rig_pump(&rig);
+	cr_assert(rig.up);
+	cr_assert_eq(rig.heartbeat.records.tat_ns, 0);
+	cr_assert_eq(rig.reason, CH_REASON_NONE);
 	rig_deinit(&rig);
 }
 
