@@ -136,13 +136,12 @@ add gnutls-1.2-warning gnutls version=1.2 check=attack n=2 ends=killed -- --tls 
 add gnutls-1.2-warning-flood gnutls version=1.2 check=attack n=2 ends=record-flood -- --tls 12 --attack warning-flood --close none
 # Heartbeats (RFC 6520): its pings are answered, and ours by it. GnuTLS counts the 16 bytes of padding,
 # and aborts by an assertion of its own on a ping without payload.
-# row: C4 HB1 HB7
 for v in 1.2 1.3; do
 	for size in 17 271 16000; do
-		add gnutls-$v-heartbeat-of-$size gnutls version=$v check=attack n=2 ends=killed want=pong+$size -- --tls ${v/./} --attack heartbeat-$size --close none
+		add gnutls-$v-heartbeat-of-$size gnutls version=$v check=attack n=2 ends=killed want=pong+$size row=C4-answer,HB1 -- --tls ${v/./} --attack heartbeat-$size --close none
 	done
-	add gnutls-$v-heartbeat-dribbled gnutls version=$v check=attack n=2 ends=killed want=pong+271 -- --tls ${v/./} --attack heartbeat-271 --close none --dribble 7
-	add gnutls-$v-is-asked-by-heartbeat gnutls version=$v check=asked n=2 ends=killed want=ping+answered -- --tls ${v/./}
+	add gnutls-$v-heartbeat-dribbled gnutls version=$v check=attack n=2 ends=killed want=pong+271 row=C4-answer,HB9 -- --tls ${v/./} --attack heartbeat-271 --close none --dribble 7
+	add gnutls-$v-is-asked-by-heartbeat gnutls version=$v check=asked n=2 ends=killed want=ping+answered row=HB7 -- --tls ${v/./}
 done
 # OpenSSL itself takes no_renegotiation for fatal.
 add openssl-1.2-hello-request openssl version=1.2 check=attack n=2 ends=alert-from-device -- --tls 12 --attack hello-request --close none

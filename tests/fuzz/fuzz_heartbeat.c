@@ -58,6 +58,7 @@ static void one(struct ch_heartbeat *heartbeat, const uint8_t *in, size_t len, u
 	free(record);
 }
 
+/* row: HB1 HB2 HB3 HB5 */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ch_heartbeat heartbeat;

@@ -16,11 +16,11 @@ end_fleet()
 	result=$(tail -n 1 "$site/sim.log")
 }
 
-# row: S7b C4
 site asked 4 'keepalives: {test-peer-aliveness: {max-wait: 0}}'
 start_daemon || exit 1
 sim_start --devices 4 --rate 0 --notify-rate 0 --heartbeat 1s --json
 until_true 20 up 4 || not_ok "the devices come up" "$(cat "$site/sim.log")"
+# row: S7b C4-answer
 if until_true $((20 * slow)) above heartbeats_answered 11; then ok "devices ask an idle collector, and it answers"; else
 	not_ok "devices ask an idle collector, and it answers" "$(counter heartbeats_received) $(counter heartbeats_answered)"
 fi
@@ -35,24 +35,24 @@ if [ "$(field heartbeats_answered <<<"$result")" -gt 11 ]; then ok "the devices 
 equals "no device gave up" "$(field failures <<<"$result")" 0
 stop_daemon
 
-# row: HB7
 site asks 4 'keepalives: {test-peer-aliveness: {max-wait: 1s, max-attempts: 2}}'
 start_daemon || exit 1
 sim_start --devices 4 --rate 0 --notify-rate 0 --heartbeat 0 --json
 until_true 20 up 4
 sleep 5
+# row: HB7
 if above heartbeats_sent 7; then ok "the collector asks idle devices"; else not_ok "the collector asks idle devices" "$(counter heartbeats_sent)"; fi
 equals "every device answered" "$(counter heartbeats_missed)" 0
 up 4 && ok "no session was ended for being idle" || not_ok "no session was ended for being idle"
 end_fleet
 stop_daemon
 
-# row: HB7
 site may-not 2 'keepalives: {test-peer-aliveness: {max-wait: 1s, max-attempts: 1}}'
 start_daemon || exit 1
 sim_start --devices 2 --rate 0 --notify-rate 0 --heartbeat 1s --heartbeat-mode not-allowed --json
 until_true 20 up 2
 sleep 4
+# row: HB7
 equals "a device that does not allow it is never asked" "$(counter heartbeats_sent)" 0
 if above heartbeats_answered 1; then ok "but answered"; else not_ok "but answered" "$(counter heartbeats_received)"; fi
 equals "show tells it" "$(cli show acme-000001 --json | field heartbeat)" peer-not-allowed-to-send
@@ -60,9 +60,9 @@ up 2 && ok "its session lives" || not_ok "its session lives"
 end_fleet
 stop_daemon
 
-# row: C4
 site off 2 'keepalives: {peer-allowed-to-send: false, test-peer-aliveness: {max-wait: 1s, max-attempts: 1}}'
 start_daemon || exit 1
+# row: C4-off
 matches "heartbeats switched off are warned of" "$(cat "$site/daemon.log")" 'peer-allowed-to-send: false does not conform to RFC 8071'
 sim_start --devices 2 --rate 0 --notify-rate 0 --heartbeat 1s --json
 until_true 20 up 2
@@ -73,7 +73,6 @@ end_fleet
 stop_daemon
 
 # A collector that hangs still has a kernel that acknowledges: TCP keepalive sees nothing.
-# row: S7a
 site dead 4
 start_daemon || exit 1
 sim_start --devices 4 --rate 0 --notify-rate 0 --heartbeat 1s --heartbeat-attempts 2 --backoff-min 100ms --json
@@ -82,6 +81,7 @@ kill -STOP "$daemon"
 sleep $((4 + slow))
 kill -CONT "$daemon"
 again() { [ "$(events '"event":"device-connected"')" -ge 8 ]; }
+# row: S7a
 if until_true $((20 * slow)) again; then ok "devices call again when the collector was dead"; else
 	not_ok "devices call again when the collector was dead" "$(events '"event":"device-connected"') connections"
 fi

@@ -92,7 +92,7 @@ Test(config, reads_the_file_of_the_manual)
 	ch_config_free(c);
 }
 
-/* row: C4 */
+/* row: HB7 */
 Test(config, reads_the_keepalives_of_rfc_9645)
 {
 	struct ch_config *c =
@@ -110,7 +110,7 @@ Test(config, reads_the_keepalives_of_rfc_9645)
 	ch_config_free(c);
 }
 
-/* row: C4 */
+/* row: C4-off */
 Test(config, warns_that_no_heartbeats_do_not_conform)
 {
 	struct ch_config *c = parse_well(REST "keepalives:\n"

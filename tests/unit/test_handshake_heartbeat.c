@@ -69,7 +69,7 @@ Test(handshake_heartbeat, every_client_hello_lets_the_device_send_heartbeats)
 	cr_assert_eq(mode, 1);
 }
 
-/* row: C4 */
+/* row: C4-off */
 Test(handshake_heartbeat, the_extension_can_be_left_out)
 {
 	struct ch_tls_client_options options = {.trust = world.trust,

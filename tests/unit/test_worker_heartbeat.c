@@ -40,7 +40,7 @@ static uint64_t discarded(void)
 	return ch_stat(&worker.stats.heartbeats_discarded);
 }
 
-/* row: HB1 C4 */
+/* row: HB1 C4-answer */
 Test(worker_heartbeat, a_request_is_answered_with_its_payload)
 {
 	static const size_t sizes[] = {0, 1, 16, 255, 16365};
@@ -395,7 +395,7 @@ static void record_comes(const void *data, uint32_t len)
 	turn();
 }
 
-/* row: HB1 C4 */
+/* row: HB1 C4-answer */
 Test(worker_heartbeat, the_kernel_sends_answers_of_every_size_as_control_records)
 {
 	static const size_t sizes[] = {0, 1, 16, 45, 46, 255, 16365};
