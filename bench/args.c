@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARGS_MAX 40
+#define ARGS_MAX 64
 #define DECIMALS 6
 
 int sim_parse_rate(const char *text, double *value)

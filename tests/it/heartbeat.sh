@@ -19,7 +19,7 @@ end_fleet()
 site asked 4 'keepalives: {test-peer-aliveness: {max-wait: 0}}'
 start_daemon || exit 1
 sim_start --devices 4 --rate 0 --notify-rate 0 --heartbeat 1s --json
-until_true 20 up 4 || not_ok "the devices come up" "$(cat "$site/sim.log")"
+until_true $((20 * slow)) up 4 || not_ok "the devices come up" "$(cat "$site/sim.log")"
 # row: S7b C4-answer
 if until_true $((20 * slow)) above heartbeats_answered 11; then ok "devices ask an idle collector, and it answers"; else
 	not_ok "devices ask an idle collector, and it answers" "$(counter heartbeats_received) $(counter heartbeats_answered)"
