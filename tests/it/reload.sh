@@ -99,4 +99,39 @@ kill -TERM "$fleet"
 wait "$fleet" 2>/dev/null
 stop_daemon TERM
 equals "the daemon ends well after reloads" "$status" 0
+
+# Nobody notices a reload, in whatever step of the login it comes.
+site storm 100
+start_daemon || exit 1
+index() { cli devices --name "$1" --json | field index; }
+hole=$(index spare-acme-000001)
+sed -i '/,spare-acme-000001,/d' "$site/devices.csv"
+cli reload --wait >/dev/null
+echo 'acme,NEW-1,newcomer,default,default' >>"$site/devices.csv"
+cli reload --wait >/dev/null
+equals "the index of a device that went is given to another" "$(index newcomer)" "$hole"
+
+sim_start --devices 100 --notify-rate 1 --rate 100
+generation() { cli status --json | field generation; }
+all_up() { [ "$(cli status --json | field up)" = 100 ]; }
+while ! all_up && [ "$(generation)" -lt 400 ]; do
+	cli reload --wait >/dev/null || break
+done
+if until_true 30 all_up; then ok "a fleet logs in through $(generation) generations"; else
+	not_ok "a fleet logs in through $(generation) generations" "$(tail "$site/daemon.log")"
+fi
+together=()
+for _ in 1 2 3 4 5; do
+	cli reload --wait >/dev/null &
+	together+=($!)
+done
+wait "${together[@]}"
+equals "reloads at the same time all succeed" $? 0
+equals "no login failed and no session ended" \
+	"$(events '"event":"(auth-failed|not-allowed|connection-failed|device-disconnected)"')" 0
+if [ "$(generation)" -ge 8 ]; then ok "there were many generations"; else not_ok "there were many generations" "$(generation)"; fi
+kill -TERM "$fleet"
+wait "$fleet" 2>/dev/null
+stop_daemon TERM
+equals "the daemon ends well after the storm" "$status" 0
 finish

@@ -27,6 +27,7 @@ static char directory[64];
 static struct ch_collector *collector;
 static _Atomic bool stopping;
 static _Atomic unsigned calls;
+static _Atomic unsigned good, bad, answers;
 static uint16_t port;
 
 static void write_file(const char *name, const void *data, size_t len)
@@ -165,6 +166,36 @@ static void reload_all(void)
 		abort();
 }
 
+static void count_good(void *ctx, const struct ch_reload_result *result)
+{
+	(void)ctx;
+	good += result->error == 0;
+	answers++;
+}
+
+static void count_bad(void *ctx, const struct ch_reload_result *result)
+{
+	(void)ctx;
+	bad += result->error == CH_E_CONFIG;
+	answers++;
+}
+
+/* A configuration that is being edited fails its own reload, and no other that waits with it. */
+static void reload_broken(void)
+{
+	write_file("c.yaml", "nonsense", 8);
+	for (int i = 0; i < RELOADS; i++) {
+		if (ch_collector_reload_start(collector, CH_RELOAD_DEVICES, count_good, NULL) !=
+			    0 ||
+		    ch_collector_reload_start(collector, CH_RELOAD_ALL, count_bad, NULL) != 0)
+			abort();
+	}
+	while (answers < 2 * RELOADS)
+		usleep(1000);
+	if (good != RELOADS || bad != RELOADS)
+		abort();
+}
+
 int main(void)
 {
 	pthread_t threads[CALLERS + READERS];
@@ -183,6 +214,7 @@ int main(void)
 			abort();
 	}
 	reload_all();
+	reload_broken();
 	stopping = true;
 	for (int i = 0; i < CALLERS + READERS; i++)
 		pthread_join(threads[i], NULL);

@@ -317,18 +317,43 @@ static void answer(struct request *requests, const struct ch_reload_result *resu
 	}
 }
 
+/* Takes those of @kind, or of all kinds, out of @requests. */
+static struct request *take(struct request **requests, enum ch_reload_kind kind, bool all)
+{
+	struct request *taken = NULL;
+
+	while (*requests != NULL) {
+		struct request *q = *requests;
+
+		if (!all && q->kind != kind) {
+			requests = &q->next;
+			continue;
+		}
+		*requests = q->next;
+		q->next = taken;
+		taken = q;
+	}
+	return taken;
+}
+
+/*
+ * The largest kind does the work of the others too; but when it fails they get a try of their own:
+ * a configuration that somebody is editing must not fail an enrolment.
+ */
 static void serve(struct ch_reload *r, struct request *requests)
 {
-	struct run run = {.c = r->collector, .before = r->collector->shared.policy};
+	while (requests != NULL) {
+		struct run run = {.c = r->collector, .before = r->collector->shared.policy};
 
-	for (struct request *q = requests; q != NULL; q = q->next) {
-		if (q->kind > run.kind)
-			run.kind = q->kind;
-		run.lists = run.lists || q->kind != CH_RELOAD_DEVICES;
+		for (struct request *q = requests; q != NULL; q = q->next) {
+			if (q->kind > run.kind)
+				run.kind = q->kind;
+			run.lists = run.lists || q->kind != CH_RELOAD_DEVICES;
+		}
+		run_reload(r, &run);
+		answer(take(&requests, run.kind, run.result.error == 0), &run.result);
+		run_deinit(&run);
 	}
-	run_reload(r, &run);
-	answer(requests, &run.result);
-	run_deinit(&run);
 }
 
 static void free_judges(struct ch_judge *judges)
