@@ -347,6 +347,35 @@ Test(worker_ktls, every_kind_of_record_without_data_is_bounded)
 	}
 }
 
+/* The kernel sees the first byte, and no more, of a handshake record. */
+Test(worker_ktls, half_a_key_update_ends_without_spinning)
+{
+	struct ch_conn *conn = log_in_kernel(&pool[0], true, 0);
+
+	record_comes(CH_RECORD_HANDSHAKE, "\x18\0\0", 3);
+	cr_assert_eq(conn->state, CH_CONN_OPEN);
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV), -EKEYEXPIRED, false);
+	turn();
+	cr_assert_eq(reason_count(CH_REASON_KEY_UPDATE), 1);
+	cr_assert_null(fake_find(&ring, FAKE_RECV), "every further receive would say the same");
+}
+
+Test(worker_ktls, second_expiry_of_one_key_update_ends_too)
+{
+	struct ch_conn *conn = log_in_kernel(&pool[0], true, 0);
+
+	record_comes(CH_RECORD_HANDSHAKE, "\x18\0\0\1\0", 5);
+	fake_complete(&ring, fake_find(&ring, FAKE_REKEY), 0, false);
+	turn();
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV), -EKEYEXPIRED, false);
+	turn();
+	cr_assert_eq(conn->state, CH_CONN_OPEN);
+	fake_complete(&ring, fake_find(&ring, FAKE_RECV), -EKEYEXPIRED, false);
+	turn();
+	cr_assert_eq(reason_count(CH_REASON_KEY_UPDATE), 1);
+	cr_assert_null(fake_find(&ring, FAKE_RECV));
+}
+
 Test(worker_ktls, bad_record_in_the_kernel_ends_without_spinning)
 {
 	struct ch_conn *conn = log_in_kernel(&pool[0], true, 0);

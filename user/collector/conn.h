@@ -78,6 +78,7 @@ struct ch_conn {
 	bool tx_kernel : 1;   /**< the kernel seals records */
 	bool rekeying_tx : 1; /**< our keys are being changed: nothing may be sent */
 	bool rekeying_rx : 1;
+	bool expiry_due : 1;   /**< a KeyUpdate came: one receive ends for want of the new key */
 	bool answered : 1;     /**< the device answered close-session: alive to the end */
 	bool update_owed : 1;  /**< the device asked for a KeyUpdate: before our next data */
 	bool update_asked : 1; /**< we asked for one, and it has not come yet */
@@ -221,6 +222,11 @@ bool ch_postshake_key_update(struct ch_worker *worker, struct ch_conn *conn, boo
 bool ch_postshake_before_data(struct ch_worker *worker, struct ch_conn *conn);
 /** After bytes came: sees to it that the device's key is not used beyond its limit. */
 void ch_postshake_watch(struct ch_worker *worker, struct ch_conn *conn);
+/**
+ * The kernel receives nothing until it has a new key. @return may the receive be armed again? Else
+ * the key is on its way, or the connection ended.
+ */
+bool ch_postshake_key_expired(struct ch_worker *worker, struct ch_conn *conn);
 /** The kernel met a record that it cannot open (@error: -EBADMSG, -EMSGSIZE, -EINVAL). */
 void ch_postshake_bad_record(struct ch_worker *worker, struct ch_conn *conn, int error);
 /** An alert record came. */

@@ -117,10 +117,28 @@ static void on_key_update(struct ch_worker *w, struct ch_conn *conn, bool reques
 	 * answers any number of questions.
 	 */
 	conn->update_owed |= requested;
+	conn->expiry_due = conn->rx_kernel;
 	if (conn->rx_kernel)
 		ch_conn_rekey(w, conn, CH_KTLS_RX);
 	else if (ch_record_rekey(&conn->record, false) != 0)
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "key update");
+}
+
+bool ch_postshake_key_expired(struct ch_worker *w, struct ch_conn *conn)
+{
+	/*
+	 * The kernel takes every handshake record that begins with 24 for a KeyUpdate, be it a part
+	 * of one or of a ticket, and then waits for a key that nobody owes it: each receive would
+	 * end so at once, for ever. One such end belongs to a KeyUpdate.
+	 */
+	if (!conn->expiry_due) {
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_KEY_UPDATE,
+			    "the kernel took another handshake record for a KeyUpdate");
+		return false;
+	}
+	conn->expiry_due = false;
+	/* The new key may be in already. */
+	return !conn->rekeying_rx && ch_conn_listening(conn);
 }
 
 /* ---- what came ---- */

@@ -384,9 +384,8 @@ static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct c
 /* @return may the receive be armed again? */
 static bool on_receive_error(struct ch_worker *w, struct ch_conn *conn, int result)
 {
-	/* After a KeyUpdate the kernel stops until it has the new keys; they may be in already. */
 	if (conn->rx_kernel && result == -EKEYEXPIRED)
-		return !conn->rekeying_rx && ch_conn_listening(conn);
+		return ch_postshake_key_expired(w, conn);
 	/* A record that is malformed or does not authenticate; every further receive says the same.
 	 */
 	if (conn->rx_kernel && (result == -EBADMSG || result == -EMSGSIZE || result == -EINVAL))
