@@ -24,6 +24,10 @@ enum sim_tls {
 	SIM_TLS_OTHER_CLIENT_CA,
 	SIM_TLS_NO_EMS, /**< TLS 1.2 without extended master secret */
 	SIM_TLS_HEARTBEAT_MODE, /**< one that RFC 6520 does not know */
+	SIM_TLS_STAPLE_REVOKED,
+	SIM_TLS_STAPLE_UNKNOWN,
+	SIM_TLS_STAPLE_STALE,
+	SIM_TLS_STAPLE_FORGED,
 	SIM_TLS_COUNT
 };
 

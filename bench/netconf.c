@@ -29,7 +29,23 @@ static const struct ch_tls_server_options tls_options[SIM_TLS_COUNT] = {
 	[SIM_TLS_NO_EMS] = {.max_version = CH_TLS_1_2, .request_client_certificate = true,
 			    .no_extended_master_secret = true},
 	[SIM_TLS_HEARTBEAT_MODE] = {.request_client_certificate = true, .heartbeat = 3},
+	[SIM_TLS_STAPLE_REVOKED] = {.request_client_certificate = true},
+	[SIM_TLS_STAPLE_UNKNOWN] = {.request_client_certificate = true},
+	[SIM_TLS_STAPLE_STALE] = {.request_client_certificate = true},
+	[SIM_TLS_STAPLE_FORGED] = {.request_client_certificate = true},
 };
+
+static enum sim_staple staple_of(enum sim_tls tls)
+{
+	static const enum sim_staple staples[SIM_TLS_COUNT] = {
+		[SIM_TLS_STAPLE_REVOKED] = SIM_STAPLE_REVOKED,
+		[SIM_TLS_STAPLE_UNKNOWN] = SIM_STAPLE_UNKNOWN,
+		[SIM_TLS_STAPLE_STALE] = SIM_STAPLE_STALE,
+		[SIM_TLS_STAPLE_FORGED] = SIM_STAPLE_FORGED,
+	};
+
+	return staples[tls];
+}
 
 int sim_shared_tls(struct sim_shared *shared, enum sim_tls tls, struct ch_tls_context **context)
 {
@@ -39,6 +55,9 @@ int sim_shared_tls(struct sim_shared *shared, enum sim_tls tls, struct ch_tls_co
 		struct ch_tls_server_options options = tls_options[tls];
 		if (options.heartbeat == CH_HEARTBEAT_NONE)
 			options.heartbeat = shared->heartbeat_mode;
+		struct ch_slice staple = sim_pki_staple(shared->pki, staple_of(tls));
+		options.staple = staple.data;
+		options.staple_len = staple.len;
 		if (tls == SIM_TLS_OTHER_CLIENT_CA)
 			options.client_ca_file = sim_pki_other_ca(shared->pki);
 		else if (options.request_client_certificate)

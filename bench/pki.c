@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STAPLE_MAX 4096
+
 /* Certificates as DER, one behind the other: half a kilobyte per device instead of an X509 object. */
 struct bundle {
 	struct ch_buf der;
@@ -26,6 +28,7 @@ struct sim_pki {
 	struct ch_credential *acme[SIM_KEYS]; /* chain and key to derive from */
 	struct ch_credential *borg[SIM_KEYS];
 	struct ch_credential *hostile[SIM_IDENTITY_COUNT];
+	struct ch_buf staples[SIM_STAPLE_COUNT];
 };
 
 void sim_pki_name(uint32_t index, char name[32])
@@ -141,6 +144,31 @@ static int derive(const struct sim_pki *pki, const struct bundle *bundle, uint32
 				      credential, error);
 }
 
+static int load_staple(struct ch_buf *staple, const char *dir, int kind, char *error)
+{
+	char name[64], path[SIM_PATH_MAX] = "";
+	int err = -ENAMETOOLONG;
+	FILE *file = NULL;
+	size_t got = 0;
+
+	snprintf(name, sizeof(name), "sim/staple-%d.der", kind);
+	if (sim_pki_path(dir, name, path) == 0) {
+		file = fopen(path, "r");
+		err = file ? ch_buf_reserve(staple, STAPLE_MAX) : -errno;
+	}
+	if (!err)
+		got = fread(staple->data, 1, STAPLE_MAX, file);
+	if (!err && (got == 0 || got == STAPLE_MAX))
+		err = CH_E_SYNTAX;
+	staple->len = got;
+	if (err)
+		snprintf(error, SIM_PKI_ERROR, "cannot read %.160s/%.20s: %s (make it with gen-certs)", dir,
+			 name, ch_error_text(err));
+	if (file)
+		fclose(file);
+	return err;
+}
+
 /* The certificate of the first device, with a key that is not its own. */
 static int steal(struct sim_pki *pki, char *error)
 {
@@ -186,6 +214,8 @@ int sim_pki_load(const char *dir, struct sim_pki **loaded, char error[SIM_PKI_ER
 		err = load_bundle(&pki->spares, dir, "sim/spares.pem", error);
 	if (!err)
 		err = load_credentials(pki, dir, error);
+	for (int i = SIM_STAPLE_NONE + 1; i < SIM_STAPLE_COUNT && !err; i++)
+		err = load_staple(&pki->staples[i], dir, i, error);
 	if (!err)
 		err = lengthen(pki->hostile[SIM_IDENTITY_HUGE_CHAIN], error);
 	if (!err)
@@ -282,6 +312,8 @@ void sim_pki_free(struct sim_pki *pki)
 	}
 	for (int i = 0; i < SIM_IDENTITY_COUNT; i++)
 		ch_credential_free(pki->hostile[i]);
+	for (int i = 0; i < SIM_STAPLE_COUNT; i++)
+		ch_buf_deinit(&pki->staples[i]);
 	free(pki);
 }
 
@@ -293,6 +325,11 @@ uint32_t sim_pki_devices(const struct sim_pki *pki)
 const char *sim_pki_client_ca(const struct sim_pki *pki)
 {
 	return pki->client_ca;
+}
+
+struct ch_slice sim_pki_staple(const struct sim_pki *pki, enum sim_staple kind)
+{
+	return (struct ch_slice){pki->staples[kind].data, pki->staples[kind].len};
 }
 
 const char *sim_pki_other_ca(const struct sim_pki *pki)

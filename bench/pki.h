@@ -7,10 +7,12 @@
  * that thousands of devices are made in seconds.
  *
  * A directory holds both sides:
- *   acme-ca.pem borg-ca.pem client.pem client.key devices.csv callhomed.yaml   the collector's
+ *   acme-ca.pem borg-ca.pem crl/ client.pem client.key devices.csv callhomed.yaml   the collector's
  *   sim/                                                                      the devices'
  */
 #include <callhome/error.h>
+#include "pki_status.h"
+#include "user/core/buf.h"
 #include "user/tls/trust.h"
 
 #include <stdbool.h>
@@ -34,6 +36,9 @@ enum sim_identity {
 	SIM_IDENTITY_WRONG_USAGE,
 	SIM_IDENTITY_WEAK_KEY,
 	SIM_IDENTITY_HUGE_CHAIN,
+	SIM_IDENTITY_REVOKED,	 /**< on the list of its CA */
+	SIM_IDENTITY_REVOKED_CA, /**< below a CA that is on the list of the root */
+	SIM_IDENTITY_STAPLED,	 /**< of a spare: the certificate that staples are about */
 	SIM_IDENTITY_STOLEN, /**< the certificate of a real device with another key */
 	SIM_IDENTITY_COUNT
 };
@@ -81,6 +86,8 @@ CH_NODISCARD int sim_pki_set_chain(struct sim_pki *pki, const char *dir, enum si
 uint32_t sim_pki_devices(const struct sim_pki *pki);
 /** CA file that signed the collector's certificate. */
 const char *sim_pki_client_ca(const struct sim_pki *pki);
+/** The OCSP response about SIM_IDENTITY_STAPLED; empty for NONE. Lives as long as @pki. */
+struct ch_slice sim_pki_staple(const struct sim_pki *pki, enum sim_staple kind);
 /** CA file of nobody the collector knows. */
 const char *sim_pki_other_ca(const struct sim_pki *pki);
 

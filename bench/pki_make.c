@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pki.h"
 #include "pki_files.h"
+#include "pki_status.h"
 
 #include <errno.h>
 #include <openssl/ec.h>
@@ -26,6 +27,8 @@ struct maker {
 	const struct sim_pki_spec *spec;
 	char *error;
 	struct issuer acme_root, acme, borg, evil, collector;
+	struct issuer withdrawn; /* below acme's root, and on its list */
+	X509 *revoked, *stapled; /* devices below acme */
 	struct issuer chain[LONG_CHAIN];
 	EVP_PKEY *acme_keys[SIM_KEYS];
 	EVP_PKEY *borg_keys[SIM_KEYS];
@@ -204,11 +207,19 @@ static int make_authorities(struct maker *maker)
 			      i ? &m->chain[i - 1] : &m->acme_root);
 	}
 	if (!err)
+		err = make_ca(m, &m->withdrawn, "acme withdrawn CA", EVP_EC_gen("P-256"),
+			      &m->acme_root);
+	if (!err)
 		err = make_three(m);
 	if (!err)
 		err = write_cert(m, "acme-ca.pem", m->acme_root.cert, NULL);
 	if (!err)
 		err = write_cert(m, "borg-ca.pem", m->borg.cert, NULL);
+	/* Whoever wants to try revocation signs lists of their own. */
+	if (!err)
+		err = write_cert(m, "sim/acme-ca.pem", m->acme.cert, NULL);
+	if (!err)
+		err = write_key(m, "sim/acme-ca.key", m->acme.key);
 	if (!err)
 		err = write_cert(m, "sim/collector-ca.pem", m->collector.cert, NULL);
 	if (!err)
@@ -310,8 +321,9 @@ static int make_config(struct maker *maker)
 			"listen:\n"
 			"  - {name: tls, address: \"%s\", transport: netconf-tls}\n"
 			"trust:\n"
+			"  crl: crl\n"
 			"  manufacturers:\n"
-			"    - {name: acme, ca: acme-ca.pem, identifier: serialNumber}\n"
+			"    - {name: acme, ca: acme-ca.pem, identifier: serialNumber, stale-crl: refuse}\n"
 			"    - {name: borg, ca: borg-ca.pem, identifier: cn}\n"
 			"credentials:\n"
 			"  - {name: default, tls-cert: client.pem, tls-key: client.key}\n"
@@ -380,6 +392,13 @@ static X509 *make_hostile_cert(struct maker *maker, enum sim_identity identity, 
 		return make_device(&maker->acme, key, "acme router", known);
 	case SIM_IDENTITY_HUGE_CHAIN:
 		return make_device(&maker->chain[LONG_CHAIN - 1], key, "acme router", known);
+	case SIM_IDENTITY_REVOKED:
+		return make_device(&maker->acme, key, "acme router", known);
+	case SIM_IDENTITY_REVOKED_CA:
+		return make_device(&maker->withdrawn, key, "acme router", known);
+	case SIM_IDENTITY_STAPLED:
+		sim_pki_identifier(0, true, known);
+		return make_device(&maker->acme, key, "acme router", known);
 	case SIM_IDENTITY_FLEET:
 	case SIM_IDENTITY_SPARE:
 	case SIM_IDENTITY_SPARE_RSA:
@@ -396,6 +415,8 @@ static int write_hostile_chain(struct maker *maker, enum sim_identity identity, 
 	if (identity == SIM_IDENTITY_SELF_SIGNED || identity == SIM_IDENTITY_OTHER_MANUFACTURER ||
 	    identity == SIM_IDENTITY_UNKNOWN_CA)
 		return write_cert(maker, name, cert, NULL);
+	if (identity == SIM_IDENTITY_REVOKED_CA)
+		return write_cert(maker, name, cert, maker->withdrawn.cert);
 	if (identity != SIM_IDENTITY_HUGE_CHAIN)
 		return write_cert(maker, name, cert, maker->acme.cert);
 
@@ -418,32 +439,81 @@ static int make_hostile(struct maker *maker, enum sim_identity identity)
 	snprintf(name, sizeof(name), "sim/hostile-%02d.key", identity);
 	if (!err)
 		err = write_key(maker, name, key);
-	X509_free(cert);
+	if (identity == SIM_IDENTITY_REVOKED)
+		maker->revoked = cert;
+	else if (identity == SIM_IDENTITY_STAPLED)
+		maker->stapled = cert;
+	else
+		X509_free(cert);
 	EVP_PKEY_free(key);
 	return err;
 }
 
-static int make_directories(struct maker *maker)
+static int write_list(struct maker *maker, const char *name, const struct issuer *issuer,
+		      X509 *revoked)
+{
+	FILE *file = open_file(maker, name, "w");
+	if (!file)
+		return CH_E_CRYPTO;
+	int written = sim_pki_write_crl(file, issuer->cert, issuer->key, revoked);
+	return close_file(maker, file, name, written);
+}
+
+static int write_staple(struct maker *maker, enum sim_staple kind)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "sim/staple-%d.der", kind);
+	FILE *file = open_file(maker, name, "w");
+	if (!file)
+		return CH_E_CRYPTO;
+	int written =
+		sim_pki_write_staple(file, kind, maker->stapled, maker->acme.cert, maker->acme.key,
+				     maker->evil.cert, maker->evil.key);
+	return close_file(maker, file, name, written);
+}
+
+static int make_status(struct maker *maker)
+{
+	int err = write_list(maker, "crl/acme-root.crl", &maker->acme_root, maker->withdrawn.cert);
+	if (!err)
+		err = write_list(maker, "crl/acme.crl", &maker->acme, maker->revoked);
+	if (!err)
+		err = write_list(maker, "crl/borg.crl", &maker->borg, NULL);
+	for (int i = SIM_STAPLE_NONE + 1; i < SIM_STAPLE_COUNT && !err; i++)
+		err = write_staple(maker, (enum sim_staple)i);
+	return err;
+}
+
+static int make_directory(struct maker *maker, const char *name)
 {
 	char path[SIM_PATH_MAX];
 
-	if (sim_pki_path(maker->spec->dir, "sim", path) != 0) {
+	if (sim_pki_path(maker->spec->dir, name, path) != 0) {
 		errno = ENAMETOOLONG;
 		return fail(maker, "cannot use", maker->spec->dir);
 	}
-	if ((mkdir(maker->spec->dir, 0700) != 0 && errno != EEXIST) ||
-	    (mkdir(path, 0700) != 0 && errno != EEXIST))
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
 		return fail(maker, "cannot make the directory", path);
 	errno = 0;
 	return 0;
 }
 
+static int make_directories(struct maker *maker)
+{
+	int err = make_directory(maker, "");
+	if (!err)
+		err = make_directory(maker, "sim");
+	return err ? err : make_directory(maker, "crl");
+}
+
 static void free_maker(struct maker *maker)
 {
 	struct issuer *issuers[] = {&maker->acme_root, &maker->acme, &maker->borg, &maker->evil,
-				    &maker->collector};
+				    &maker->collector, &maker->withdrawn};
 	for (size_t i = 0; i < sizeof(issuers) / sizeof(issuers[0]); i++)
 		free_issuer(issuers[i]);
+	X509_free(maker->revoked);
+	X509_free(maker->stapled);
 	for (int i = 0; i < LONG_CHAIN; i++)
 		free_issuer(&maker->chain[i]);
 	for (int i = 0; i < SIM_KEYS; i++) {
@@ -468,6 +538,8 @@ int sim_pki_make(const struct sim_pki_spec *spec, char error[SIM_PKI_ERROR])
 		err = make_inventory(&maker);
 	for (int i = SIM_IDENTITY_UNKNOWN_CA; i < SIM_IDENTITY_STOLEN && !err; i++)
 		err = make_hostile(&maker, (enum sim_identity)i);
+	if (!err)
+		err = make_status(&maker);
 	if (!err)
 		err = make_config(&maker);
 	free_maker(&maker);

@@ -53,9 +53,9 @@
 	  "a key or signature of the chain is too weak")                                           \
 	X(REVOKED, "revoked", PEER, AUTH_FAILED,                                                   \
 	  "a certificate of the chain is revoked")                                                 \
-	X(REVOCATION_UNKNOWN, "revocation-unknown", LOCAL, AUTH_FAILED,                            \
+	X(REVOCATION_UNKNOWN, "revocation-unknown", NETWORK, AUTH_FAILED,                            \
 	  "no valid revocation list or staple tells of a certificate, and one is required")        \
-	X(REVOCATION_STALE, "revocation-stale", LOCAL, AUTH_FAILED,                                \
+	X(REVOCATION_STALE, "revocation-stale", NETWORK, AUTH_FAILED,                              \
 	  "the revocation list or staple for a certificate is out of date")                        \
 	X(BAD_STAPLE, "bad-ocsp-staple", PEER, AUTH_FAILED,                                        \
 	  "the stapled OCSP response is malformed, of another certificate or wrongly signed")      \

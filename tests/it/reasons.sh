@@ -59,6 +59,7 @@ sim_start --devices 2 --impostors "${list#,}" --impostor-wait 60s --rate 20
 # row: C6b = no-identifier
 # row: C7-order = possession-not-proven
 # row: S5a C8-refused = client-certificate-refused
+# row: C5d C5c-ocsp = revoked revocation-unknown revocation-stale bad-ocsp-staple
 # row: 7589-2 = no-client-certificate-request
 # row: 7589-4 = truncated closed-by-device
 # row: 9918-version = tls-version-too-old

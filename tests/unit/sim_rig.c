@@ -87,6 +87,20 @@ static enum ch_reason lookup(void *ctx, const struct ch_identity *identity, stru
 	return CH_REASON_UNKNOWN_DEVICE;
 }
 
+/* As gen-certs configures it. */
+static void set_lists(struct rig *rig)
+{
+	char lists[128], error[CH_ERROR_TEXT];
+	struct ch_revocation_options options = {.path = lists, .trust = rig->trust};
+	struct ch_revocation *set = NULL;
+
+	snprintf(lists, sizeof(lists), "%s/crl", rig_dir());
+	must(ch_revocation_build(&options, &set, error) == 0, error);
+	ch_tls_client_revocation(rig->context, set);
+	ch_revocation_drop(set);
+	ch_trust_set_revocation(rig->trust, 0, CH_REVOCATION_IF_PRESENT, CH_STALE_REFUSE);
+}
+
 static void init_collector(struct rig *rig)
 {
 	const struct ch_tls_client_options options = {
@@ -107,6 +121,7 @@ static void init_collector(struct rig *rig)
 	must(ch_trust_add(rig->trust, "borg", borg, CH_IDENTIFIER_CN, error) == 0, error);
 	with_trust.trust = rig->trust;
 	must(ch_tls_client_new(&with_trust, &rig->context) == 0, "client context");
+	set_lists(rig);
 	must(ch_record_engine_new(&rig->engine) == 0, "engine");
 	rig->limits = (struct ch_client_limits){
 		.framing = {.max_message = 16 << 20, .max_chunks = 1 << 20},

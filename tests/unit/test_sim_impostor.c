@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: tls proto core */
-/* sources: tests/unit/sim_rig.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c */
+/* sources: tests/unit/sim_rig.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c bench/pki_status.c */
 #include "sim_rig.h"
 
 #include <criterion/criterion.h>
@@ -36,7 +36,8 @@ Test(sim_impostor, certificates_are_refused_for_their_reason)
 	static const char *const names[] = {
 		"unknown-ca", "unknown-serial", "other-manufacturer", "expired", "not-yet-valid",
 		"self-signed", "bad-signature-chain", "no-identifier", "wrong-usage", "weak-key",
-		"huge-chain",
+		"huge-chain", "revoked", "revoked-ca", "staple-revoked", "staple-unknown",
+		"staple-stale", "staple-forged",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_reason(names[i]);

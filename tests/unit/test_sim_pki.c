@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: tls proto core */
-/* sources: tests/unit/sim_rig.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c */
+/* sources: tests/unit/sim_rig.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c bench/pki_status.c */
 #include "sim_rig.h"
 #include "bench/pki_files.h"
 #include "user/tls/credential.h"
@@ -143,5 +143,5 @@ Test(sim_pki, says_where_it_cannot_write)
 	char error[SIM_PKI_ERROR];
 
 	cr_assert_neq(sim_pki_make(&spec, error), 0);
-	cr_assert_str_eq(error, "cannot make the directory /proc/callhome/sim: No such file or directory");
+	cr_assert_str_eq(error, "cannot make the directory /proc/callhome/: No such file or directory");
 }
