@@ -31,6 +31,13 @@ struct call {
 	char operation[OPERATION_MOST];
 };
 
+struct change_call {
+	ch_change_fn fn;
+	void *ctx;
+	int error;
+	char text[512];
+};
+
 struct ch_collector *fake_new(uint32_t devices)
 {
 	struct ch_collector *fake = calloc(1, sizeof(*fake));
@@ -241,6 +248,7 @@ size_t ch_collector_quarantine(const struct ch_collector *collector, size_t firs
 		view->first_unix_ns = UINT64_C(1767225600000000000);
 		view->last_unix_ns = UINT64_C(1767225601000000000);
 		view->count = 7;
+		view->rejected = first + count >= 17;
 	}
 	return count;
 }
@@ -358,5 +366,69 @@ int ch_collector_kill(struct ch_collector *collector, const char *device)
 	if (index % 5 != 0 || index >= 16 || collector->killed[index])
 		return CH_E_NOT_CONNECTED;
 	collector->killed[index] = true;
+	return 0;
+}
+
+/* --- the inventory --- */
+
+static void *run_change(void *arg)
+{
+	struct change_call *call = arg;
+
+	call->fn(call->ctx, call->error, call->text);
+	free(call);
+	return NULL;
+}
+
+/* What is asked for decides the end: the name for all, the text of an import. */
+static int change_error(const struct ch_change *change)
+{
+	if (strcmp(change->name, "nobody") == 0)
+		return CH_E_UNKNOWN;
+	if (strcmp(change->name, "ours") == 0)
+		return CH_E_STATE;
+	return memmem(change->csv, change->csv_len, "bad", 3) != NULL ? CH_E_CONFIG : 0;
+}
+
+int ch_collector_change(struct ch_collector *collector, const struct ch_change *change,
+			ch_change_fn fn, void *ctx)
+{
+	static const char *const kinds[] = {"import", "put", "remove", "accept", "reject"};
+	struct change_call *call;
+
+	if (strcmp(change->name, "full") == 0)
+		return CH_E_FULL;
+	if (strcmp(change->name, "none") == 0)
+		return CH_E_UNSUPPORTED;
+	call = calloc(1, sizeof(*call));
+	if (call == NULL)
+		abort();
+	call->fn = fn;
+	call->ctx = ctx;
+	call->error = change_error(change);
+	if (call->error == CH_E_CONFIG)
+		snprintf(call->text, sizeof(call->text), "x.csv:1: one\nx.csv:2: two");
+	else
+		snprintf(call->text, sizeof(call->text),
+			 "%s name=%s cred=%s prof=%s src=%s %02x%02x %.*s", kinds[change->kind],
+			 change->name, change->credential != NULL ? change->credential : "-",
+			 change->profile != NULL ? change->profile : "-",
+			 change->source != NULL ? change->source : "-", change->fingerprint[0],
+			 change->fingerprint[31], change->csv_len > 40 ? 40 : (int)change->csv_len,
+			 change->csv_len > 0 ? change->csv : "");
+	pthread_mutex_lock(&collector->lock);
+	if (collector->thread_count == THREADS_MOST ||
+	    pthread_create(&collector->threads[collector->thread_count++], NULL, run_change,
+			   call) != 0)
+		abort();
+	pthread_mutex_unlock(&collector->lock);
+	return 0;
+}
+
+int ch_collector_export(const struct ch_collector *collector, char **csv, size_t *len)
+{
+	(void)collector;
+	*csv = strdup("manufacturer,identifier,name,credential,profile\nacme,SN-0,r0,c,p\n");
+	*len = strlen(*csv);
 	return 0;
 }

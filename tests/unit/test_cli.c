@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole program as a process of its own, against a control socket in another one. */
 /* links: collector proto core */
-/* sources: tests/unit/fake_collector.c user/cli/cli.c user/cli/clean.c user/cli/devices.c */
-/* sources: user/cli/doctor.c user/cli/http.c user/cli/kill.c user/cli/output.c user/cli/rpc.c */
-/* sources: user/cli/reload.c user/cli/config.c user/cli/show.c user/cli/status.c */
+/* sources: tests/unit/fake_collector.c user/cli/cli.c user/cli/clean.c user/cli/config.c */
+/* sources: user/cli/devices.c user/cli/doctor.c user/cli/http.c user/cli/input.c */
+/* sources: user/cli/inventory.c user/cli/kill.c user/cli/output.c user/cli/reload.c */
+/* sources: user/cli/rpc.c user/cli/show.c user/cli/status.c */
 #include "user/cli/cli.h"
 #include "tests/unit/fake_collector.h"
 #include "user/collector/control.h"
@@ -411,6 +412,63 @@ Test(cli, reload_tells_what_changed_and_every_mistake)
 	       "--help'\n");
 }
 
+#define KEY "ab0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1ecd"
+
+Test(cli, accept_says_whose_key_it_is_and_what_the_device_gets)
+{
+	expect("accept " KEY " --name pe/1 --credential c --profile p", 0,
+	       "accept name=pe/1 cred=c prof=p src=- abcd \n", "");
+	expect("accept --name r1 " KEY, 0, "accept name=r1 cred=- prof=- src=- abcd \n", "");
+	expect("accept " KEY, 2, "",
+	       "callhome: say with --name which device has this key; see 'callhome accept "
+	       "--help'\n");
+	expect("accept --name r1", 2, "",
+	       "callhome: name one key by its fingerprint; see 'callhome accept --help'\n");
+	expect("accept 12 --name r1", 2, "",
+	       "callhome: a fingerprint is the SHA-256 of a public key or certificate in 64 "
+	       "hexadecimal digits\n");
+	expect("accept " KEY " --name ours", 1, "",
+	       "callhome: accept name=ours cred=- prof=- src=- abcd \n");
+	expect("accept " KEY " --name nobody", 4, "",
+	       "callhome: accept name=nobody cred=- prof=- src=- abcd \n");
+	expect("reject " KEY, 0, "reject name= cred=- prof=- src=- abcd \n", "");
+}
+
+Test(cli, devices_import_sends_a_file_and_prints_every_mistake)
+{
+	expect_rpc("devices import -", "acme,1,r1,,", 0,
+		   "import name= cred=- prof=- src=- 0000 acme,1,r1,,\n", "");
+	expect_rpc("devices import -", "bad", 1, "",
+		   "callhome: x.csv:1: one\ncallhome: x.csv:2: two\n"
+		   "callhome: nothing was changed\n");
+	expect("devices import", 2, "",
+	       "callhome: name one CSV file (- is standard input); see 'callhome devices "
+	       "--help'\n");
+	expect("devices import /nonexistent", 2, "",
+	       "callhome: cannot open /nonexistent: No such file or directory\n");
+	expect("devices remove pe/1", 0, "remove name=pe/1 cred=- prof=- src=- 0000 \n", "");
+	expect("devices export", 0,
+	       "manufacturer,identifier,name,credential,profile\nacme,SN-0,r0,c,p\n", "");
+	expect("devices export x", 2, "",
+	       "callhome: unexpected argument 'x'; see 'callhome devices --help'\n");
+}
+
+Test(cli, devices_pending_and_rejected_list_keys)
+{
+	run_with("devices --pending", "");
+	cr_expect_eq(outcome.exit, 0);
+	cr_expect_eq(strncmp(outcome.out, "FINGERPRINT ", 12), 0);
+	cr_expect_not_null(strstr(outcome.out, "abababab  acme          Q16 "));
+	cr_expect_null(strstr(outcome.out, " Q17 "));
+	run_with("devices --rejected --json", "");
+	cr_expect_eq(outcome.exit, 0);
+	cr_expect_not_null(strstr(outcome.out, "\"identifier\":\"Q19\""));
+	cr_expect_null(strstr(outcome.out, "Q16"));
+	expect("devices --pending --name r1", 2, "",
+	       "callhome: --pending and --rejected list keys, which none of the other options is "
+	       "about; see 'callhome devices --help'\n");
+}
+
 Test(cli, kill_ends_a_session)
 {
 	expect("kill r0", 0, "", "");
@@ -667,7 +725,7 @@ Test(cli_alone, every_verb_has_help)
 {
 	static const char *const verbs[] = {"status", "devices", "show",    "rpc",
 					    "kill",   "reload",	 "config",  "doctor",
-					    "version", "help"};
+					    "accept", "reject",	 "version", "help"};
 	char line[64];
 	char first[64];
 

@@ -22,7 +22,14 @@ static int cli_help(struct cli *cli, int argc, char **argv);
 
 static const struct cli_verb verbs[] = {
 	{"status", cli_status, "", "how the collector is doing", READ_HELP},
-	{"devices", cli_devices, "", "list devices and the state of their sessions",
+	{"devices", cli_devices, "[import FILE|export|remove NAME]",
+	 "list devices and their sessions, or change the inventory",
+	 "  import FILE      put the lines of a CSV file into the inventory's database, all or none\n"
+	 "  export           the whole inventory as such CSV\n"
+	 "  remove NAME      take a device out of the database, and end its session\n"
+	 "  --pending        instead of devices, the keys of unknown devices that wait for accept or\n"
+	 "                   reject (devices.unknown: quarantine)\n"
+	 "  --rejected       those that were rejected\n"
 	 "  --state LIST     only these states: never, connecting, connected, disconnected,\n"
 	 "                   refused (commas between)\n"
 	 "  --name GLOB      only names that match, such as 'pe-*'\n"
@@ -37,6 +44,14 @@ static const struct cli_verb verbs[] = {
 	 "                   around it; - or no -f: standard input\n"
 	 "  --timeout TIME   how long the device may take, such as 90s (default 30s, most 1h)\n"},
 	{"kill", cli_kill, "NAME", "end the session of a device (it may call again)", ""},
+	{"accept", cli_accept, "FINGERPRINT --name NAME",
+	 "make an unknown device one of the inventory",
+	 "  --name NAME      what the device is called; of a device that is known already the key\n"
+	 "                   becomes one more identity (a new certificate beside the old one)\n"
+	 "  --credential NAME\n"
+	 "                   what it is shown (default: as before, or the only one there is)\n"
+	 "  --profile NAME   (default: as before, or the first)\n"},
+	{"reject", cli_reject, "FINGERPRINT", "refuse the key of an unknown device from now on", ""},
 	{"reload", cli_reload, "[--wait]", "read the configuration and the files it names anew",
 	 "  --wait           until every thread judges by them, and tell what changed; exit 1 and\n"
 	 "                   every mistake if they are not good: then everything stays as it is\n" READ_HELP},
@@ -61,7 +76,7 @@ static void print_help(void)
 	printf("usage: callhome [--socket PATH] VERB [ARGUMENTS]\n\n"
 	       "Looks at callhomed, a NETCONF call home collector, and its devices.\n\n");
 	for (size_t i = 0; i < VERBS; i++)
-		printf("  %-8s %-17s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
+		printf("  %-8s %-32s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
 	printf("\n"
 	       "  --socket PATH    control socket of callhomed; else the environment's\n"
 	       "                   CALLHOME_SOCKET, else " DEFAULT_SOCKET "\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
+#include "inventory.h"
 #include "output.h"
 #include "user/core/option.h"
 
@@ -26,6 +27,7 @@ struct listing {
 	uint64_t left;	/**< devices that may still be listed (--limit) */
 	uint64_t lines; /**< listed so far */
 	long long last; /**< index of the last one, -1 before */
+	int keys;	/**< 'P', 'R': pending or rejected keys instead; 0 = devices */
 };
 
 static const char *paint_of(const char *state)
@@ -142,6 +144,8 @@ static int read_arguments(struct cli *cli, int argc, char **argv, struct listing
 						{"profile", required_argument, NULL, 'p'},
 						{"manufacturer", required_argument, NULL, 'm'},
 						{"limit", required_argument, NULL, 'l'},
+						{"pending", no_argument, NULL, 'P'},
+						{"rejected", no_argument, NULL, 'R'},
 						{"json", no_argument, NULL, 'j'},
 						CLI_COMMON_OPTIONS};
 	static const char *const keys[] = {
@@ -153,7 +157,9 @@ static int read_arguments(struct cli *cli, int argc, char **argv, struct listing
 			*stop = true;
 			return cli->exit;
 		}
-		if (option == 'l') {
+		if (option == 'P' || option == 'R') {
+			listing->keys = option;
+		} else if (option == 'l') {
 			if (ch_parse_uint(optarg, 1, UINT32_MAX, &listing->left) != 0)
 				return cli_usage(cli,
 						 "--limit must be a number from 1 to 4294967295, "
@@ -173,10 +179,21 @@ int cli_devices(struct cli *cli, int argc, char **argv)
 {
 	struct listing listing = {.cli = cli, .left = UINT64_MAX, .last = -1};
 	bool stop = false;
-	int code = read_arguments(cli, argc, argv, &listing, &stop);
+	int code;
+
+	if (argc > 1 && cli_is_inventory(argv[1]))
+		return cli_inventory(cli, argc - 1, argv + 1);
+	code = read_arguments(cli, argc, argv, &listing, &stop);
 
 	if (code != CLI_OK || stop)
 		goto out;
+	if (listing.keys != 0) {
+		code = listing.filters.len > 0
+			       ? cli_usage(cli, "--pending and --rejected list keys, which none of "
+						"the other options is about")
+			       : cli_keys(cli, listing.keys == 'R');
+		goto out;
+	}
 	if (!cli->json)
 		table_init(&listing.table, cli, MEMBERS, headings);
 	code = list(&listing);

@@ -72,7 +72,9 @@ static int refused(const struct cli *cli, const struct http_call *call)
 
 	json_array_foreach(json_object_get(json, "mistakes"), i, mistake)
 		cli_fail(cli, code, "%s", json_string_value(mistake));
-	if (error != NULL && (strcmp(error, "unknown-device") == 0 || call->status == 409))
+	if (error != NULL &&
+	    (strcmp(error, "unknown-device") == 0 || strcmp(error, "not-connected") == 0 ||
+	     strcmp(error, "not-possible") == 0))
 		code = CLI_NO_DEVICE;
 	else if (error != NULL && call->status == 400)
 		code = CLI_USAGE;

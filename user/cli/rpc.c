@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
+#include "input.h"
 #include "output.h"
 #include "user/core/option.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define OPERATION_MOST (1024 * 1024)
-#define READ_BYTES (64 * 1024)
 #define TIMEOUT_MOST_NS UINT64_C(3600000000000)
 #define TIMEOUT_NS UINT64_C(30000000000) /* the daemon's, when none is given */
 /** The daemon answers by itself when the device is late; so much later it does not any more. */
@@ -20,35 +18,6 @@ struct arguments {
 	const char *timeout;
 	uint64_t timeout_ns;
 };
-
-/** Reads the operation. @return CLI_OK or the exit code */
-static int read_operation(const struct cli *cli, const char *name, struct ch_buf *operation)
-{
-	bool standard = name == NULL || strcmp(name, "-") == 0;
-	FILE *file = standard ? stdin : fopen(name, "re");
-	int code = CLI_OK;
-
-	if (file == NULL)
-		return cli_fail(cli, CLI_USAGE, "cannot open %s: %s", name, strerror(errno));
-	if (standard && isatty(STDIN_FILENO) == 1)
-		fputs("type the operation, then Ctrl-D:\n", stderr);
-	while (code == CLI_OK && !feof(file)) {
-		if (ch_buf_reserve(operation, READ_BYTES) != 0) {
-			code = cli_fail(cli, CLI_FAILED, "out of memory");
-			break;
-		}
-		operation->len += fread(operation->data + operation->len, 1, READ_BYTES, file);
-		if (ferror(file))
-			code = cli_fail(cli, CLI_USAGE, "cannot read %s: %s",
-					standard ? "standard input" : name, strerror(errno));
-		else if (operation->len > OPERATION_MOST)
-			code = cli_fail(cli, CLI_USAGE, "the operation has more than %d bytes",
-					OPERATION_MOST);
-	}
-	if (!standard)
-		fclose(file);
-	return code;
-}
 
 static int read_arguments(struct cli *cli, int argc, char **argv, struct arguments *arguments,
 			  bool *stop)
@@ -117,7 +86,7 @@ int cli_rpc(struct cli *cli, int argc, char **argv)
 	int code = read_arguments(cli, argc, argv, &arguments, &stop);
 
 	if (code == CLI_OK && !stop)
-		code = read_operation(cli, arguments.file, &operation);
+		code = input_read(cli, arguments.file, "operation", OPERATION_MOST, &operation);
 	if (code != CLI_OK || stop)
 		goto out;
 	if (build_path(&arguments, &path) != 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
+#include "control_change.h"
 #include "control_http.h"
 #include "control_reload.h"
 #include "control_rpc.h"
@@ -24,7 +25,6 @@
 /** Bytes of an oversized body that are read before the connection is cut instead of answered. */
 #define DISCARD_MOST (16 * CH_RPC_BODY_MOST)
 #define DRAIN_S 2
-#define DEVICES_PATH "/v1/devices/"
 
 struct ch_control {
 	struct ch_collector *collector;
@@ -48,14 +48,21 @@ enum target {
 	TARGET_SESSION,
 	TARGET_QUARANTINE,
 	TARGET_RELOAD,
+	TARGET_PUT,
+	TARGET_REMOVE,
+	TARGET_EXPORT,
+	TARGET_IMPORT,
+	TARGET_ACCEPT,
+	TARGET_REJECT,
 	TARGET_NONE,
 };
 
 struct route {
-	const char *path; /**< whole path, or what follows /v1/devices/NAME when @named */
-	bool named;
+	const char *prefix; /**< what comes before a name in the path; NULL = there is none */
+	const char *path;   /**< whole path, or what follows the name */
 	const char *method;
 	const char *const *keys; /**< query parameters, NULL-terminated */
+	size_t body_most;	 /**< bytes; 0 = CH_RPC_BODY_MOST */
 };
 
 static const char *const no_keys[] = {NULL};
@@ -63,16 +70,29 @@ static const char *const device_keys[] = {"state", "name",  "profile", "manufact
 					  "after", "limit", NULL};
 static const char *const rpc_keys[] = {"timeout", NULL};
 static const char *const reload_keys[] = {"wait", NULL};
+static const char *const quarantine_keys[] = {"state", NULL};
+
+static const char *const import_keys[] = {"source", NULL};
+static const char *const accept_keys[] = {"name", "credential", "profile", NULL};
+
+#define DEVICES "/v1/devices/"
+#define QUARANTINE "/v1/quarantine/"
 
 static const struct route routes[] = {
-	[TARGET_HEALTH] = {"/healthz", false, "GET", no_keys},
-	[TARGET_STATUS] = {"/v1/status", false, "GET", no_keys},
-	[TARGET_DEVICES] = {"/v1/devices", false, "GET", device_keys},
-	[TARGET_DEVICE] = {"", true, "GET", no_keys},
-	[TARGET_RPC] = {"/rpc", true, "POST", rpc_keys},
-	[TARGET_SESSION] = {"/session", true, "DELETE", no_keys},
-	[TARGET_QUARANTINE] = {"/v1/quarantine", false, "GET", no_keys},
-	[TARGET_RELOAD] = {"/v1/reload", false, "POST", reload_keys},
+	[TARGET_HEALTH] = {NULL, "/healthz", "GET", no_keys, 0},
+	[TARGET_STATUS] = {NULL, "/v1/status", "GET", no_keys, 0},
+	[TARGET_DEVICES] = {NULL, "/v1/devices", "GET", device_keys, 0},
+	[TARGET_DEVICE] = {DEVICES, "", "GET", no_keys, 0},
+	[TARGET_RPC] = {DEVICES, "/rpc", "POST", rpc_keys, 0},
+	[TARGET_SESSION] = {DEVICES, "/session", "DELETE", no_keys, 0},
+	[TARGET_QUARANTINE] = {NULL, "/v1/quarantine", "GET", quarantine_keys, 0},
+	[TARGET_RELOAD] = {NULL, "/v1/reload", "POST", reload_keys, 0},
+	[TARGET_PUT] = {DEVICES, "", "PUT", no_keys, 0},
+	[TARGET_REMOVE] = {DEVICES, "", "DELETE", no_keys, 0},
+	[TARGET_EXPORT] = {NULL, "/v1/inventory", "GET", no_keys, 0},
+	[TARGET_IMPORT] = {NULL, "/v1/inventory", "POST", import_keys, CH_IMPORT_MOST},
+	[TARGET_ACCEPT] = {QUARANTINE, "/accept", "POST", accept_keys, 0},
+	[TARGET_REJECT] = {QUARANTINE, "/reject", "POST", no_keys, 0},
 };
 
 /** One HTTP request, from its headers to the end of its answer. */
@@ -86,7 +106,7 @@ struct request {
 	struct ch_control_rpc *rpc;
 	struct ch_control_wait *wait;
 	bool counted_rpc;
-	char device[CH_HTTP_VALUE_MOST + 1]; /**< decoded NAME of the path */
+	char device[CH_HTTP_VALUE_MOST + 1]; /**< decoded name in the path, or a fingerprint */
 };
 
 static uint64_t monotonic_ns(void)
@@ -99,31 +119,49 @@ static uint64_t monotonic_ns(void)
 
 /* --- routing --- */
 
-/** Which resource @path (still escaped: a name may contain %2F) means, and the device in it. */
-static enum target find_target(const char *path, char device[CH_HTTP_VALUE_MOST + 1])
+/** Does @path (still escaped: a name may contain %2F) lead to the route? */
+static bool is_path_of(const struct route *route, const char *path,
+		       char name[CH_HTTP_VALUE_MOST + 1])
 {
-	const char *name = path + strlen(DEVICES_PATH);
-	bool named = strncmp(path, DEVICES_PATH, strlen(DEVICES_PATH)) == 0;
-	size_t len = named ? strcspn(name, "/") : 0;
+	size_t prefix;
+	size_t len;
 
-	for (unsigned t = 0; t < TARGET_NONE; t++) {
-		if (routes[t].named != named)
-			continue;
-		if (!named && strcmp(routes[t].path, path) == 0)
-			return (enum target)t;
-		if (named && len > 0 && strcmp(routes[t].path, name + len) == 0)
-			return ch_http_decode(name, len, device, CH_HTTP_VALUE_MOST + 1) == 0
-				       ? (enum target)t
-				       : TARGET_NONE;
-	}
-	return TARGET_NONE;
+	if (route->prefix == NULL)
+		return strcmp(route->path, path) == 0;
+	prefix = strlen(route->prefix);
+	if (strncmp(path, route->prefix, prefix) != 0)
+		return false;
+	path += prefix;
+	len = strcspn(path, "/");
+	return len > 0 && strcmp(route->path, path + len) == 0 &&
+	       ch_http_decode(path, len, name, CH_HTTP_VALUE_MOST + 1) == 0;
 }
 
-static enum MHD_Result method_error(struct MHD_Connection *connection, const struct route *route,
-				    const char *method)
+static bool is_method_of(const struct route *route, const char *method)
 {
-	return ch_http_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method-not-allowed",
-			     "this resource takes %s, not %s", route->method, method);
+	return strcmp(method, route->method) == 0 ||
+	       (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+/**
+ * What @method on @path means, and the name in the path.
+ * @return TARGET_NONE: nothing; then @methods are those that the path takes, "" if it leads nowhere
+ */
+static enum target find_target(const char *path, const char *method,
+			       char name[CH_HTTP_VALUE_MOST + 1], char methods[64])
+{
+	size_t used = 0;
+
+	methods[0] = '\0';
+	for (unsigned t = 0; t < TARGET_NONE; t++) {
+		if (!is_path_of(&routes[t], path, name))
+			continue;
+		if (is_method_of(&routes[t], method))
+			return (enum target)t;
+		used += (size_t)snprintf(methods + used, 64 - used, "%s%s", used > 0 ? ", " : "",
+					 routes[t].method);
+	}
+	return TARGET_NONE;
 }
 
 /** What can be said from the headers alone. @return true: @result is the answer. */
@@ -136,6 +174,8 @@ static bool refuse_early(struct request *request, struct MHD_Connection *connect
 							 MHD_HTTP_HEADER_CONTENT_LENGTH);
 	const struct route *route;
 	const char *unknown;
+	char methods[64];
+	size_t body_most;
 	uint64_t bytes;
 
 	if (info == NULL || !ch_control_peer_allowed(info->connect_fd)) {
@@ -144,27 +184,29 @@ static bool refuse_early(struct request *request, struct MHD_Connection *connect
 					(unsigned)geteuid());
 		return true;
 	}
-	request->target = find_target(url, request->device);
+	request->target = find_target(url, method, request->device, methods);
 	if (request->target == TARGET_NONE) {
-		*result = ch_http_error(connection, MHD_HTTP_NOT_FOUND, "not-found",
-					"there is no %s here; see docs/control-api.md", url);
+		*result =
+			methods[0] == '\0'
+				? ch_http_error(connection, MHD_HTTP_NOT_FOUND, "not-found",
+						"there is no %s here; see docs/control-api.md", url)
+				: ch_http_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+						"method-not-allowed",
+						"this resource takes %s, not %s", methods, method);
 		return true;
 	}
 	route = &routes[request->target];
-	if (strcmp(method, route->method) != 0 &&
-	    !(strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0)) {
-		*result = method_error(connection, route, method);
-		return true;
-	}
+	body_most = route->body_most != 0 ? route->body_most : CH_RPC_BODY_MOST;
+	request->body.max = body_most;
 	unknown = ch_http_unknown_key(connection, route->keys);
 	if (unknown != NULL) {
 		*result = ch_http_error(connection, MHD_HTTP_BAD_REQUEST, "bad-parameter",
 					"'%s' is no parameter of this resource", unknown);
 		return true;
 	}
-	if (length != NULL && ch_parse_uint(length, 0, CH_RPC_BODY_MOST, &bytes) != 0) {
+	if (length != NULL && ch_parse_uint(length, 0, body_most, &bytes) != 0) {
 		*result = ch_http_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, "too-large",
-					"the body is larger than %d bytes", CH_RPC_BODY_MOST);
+					"the body is larger than %zu bytes", body_most);
 		return true;
 	}
 	return false;
@@ -224,6 +266,17 @@ static enum MHD_Result answer_rpc(struct request *request, struct MHD_Connection
 	return result;
 }
 
+static void keep_wait(struct request *request, struct ch_control_wait *wait)
+{
+	struct ch_control *control = request->control;
+
+	pthread_mutex_lock(&control->lock);
+	request->wait = wait;
+	if (wait != NULL && control->stopping) /* ch_control_close did not see it */
+		ch_control_wait_cancel(wait);
+	pthread_mutex_unlock(&control->lock);
+}
+
 static enum MHD_Result answer_reload(struct request *request, struct MHD_Connection *connection)
 {
 	struct ch_control *control = request->control;
@@ -233,11 +286,23 @@ static enum MHD_Result answer_reload(struct request *request, struct MHD_Connect
 	if (request->wait != NULL)
 		return ch_control_reload_finish(connection, request->wait);
 	result = ch_control_reload_start(connection, control->collector, &wait);
-	pthread_mutex_lock(&control->lock);
-	request->wait = wait;
-	if (wait != NULL && control->stopping) /* ch_control_close did not see it */
-		ch_control_wait_cancel(wait);
-	pthread_mutex_unlock(&control->lock);
+	keep_wait(request, wait);
+	return result;
+}
+
+static enum MHD_Result answer_change(struct request *request, struct MHD_Connection *connection,
+				     enum ch_change_kind kind)
+{
+	struct ch_control_wait *wait;
+	enum MHD_Result result;
+
+	if (request->wait != NULL)
+		return ch_control_change_finish(connection, request->wait);
+	result = ch_control_change_start(
+		connection, request->control->collector, kind, request->device,
+		(struct ch_slice){request->body.data, request->body.len}, &wait);
+	ch_buf_deinit(&request->body);
+	keep_wait(request, wait);
 	return result;
 }
 
@@ -247,7 +312,7 @@ static enum MHD_Result answer(struct request *request, struct MHD_Connection *co
 
 	if (request->discarded > 0)
 		return ch_http_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, "too-large",
-				     "the body is larger than %d bytes", CH_RPC_BODY_MOST);
+				     "the body is larger than %zu bytes", request->body.max);
 	switch (request->target) {
 	case TARGET_HEALTH:
 		return answer_health(connection);
@@ -266,6 +331,18 @@ static enum MHD_Result answer(struct request *request, struct MHD_Connection *co
 		return ch_control_quarantine(connection, control->collector);
 	case TARGET_RELOAD:
 		return answer_reload(request, connection);
+	case TARGET_PUT:
+		return answer_change(request, connection, CH_CHANGE_PUT);
+	case TARGET_REMOVE:
+		return answer_change(request, connection, CH_CHANGE_REMOVE);
+	case TARGET_EXPORT:
+		return ch_control_export(connection, control->collector);
+	case TARGET_IMPORT:
+		return answer_change(request, connection, CH_CHANGE_IMPORT);
+	case TARGET_ACCEPT:
+		return answer_change(request, connection, CH_CHANGE_ACCEPT);
+	case TARGET_REJECT:
+		return answer_change(request, connection, CH_CHANGE_REJECT);
 	case TARGET_NONE: /* refuse_early answered it */
 		break;
 	}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control_http.h"
-#include "user/core/json.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -91,6 +90,38 @@ enum MHD_Result ch_http_error(struct MHD_Connection *connection, unsigned status
 		return MHD_NO;
 	}
 	return ch_http_answer(connection, status, "application/json", &body);
+}
+
+void ch_http_put_lines(struct ch_json *json, const char *key, const char *text)
+{
+	ch_json_array(json, key);
+	while (*text != '\0') {
+		size_t len = strcspn(text, "\n");
+
+		ch_json_bytes(json, NULL, (struct ch_slice){(const uint8_t *)text, len});
+		text += len + (text[len] == '\n');
+	}
+	ch_json_array_end(json);
+}
+
+enum MHD_Result ch_http_mistakes(struct MHD_Connection *connection, const char *code,
+				 const char *message, const char *mistakes)
+{
+	struct ch_buf body = {0};
+	struct ch_json json;
+
+	ch_json_init(&json, &body);
+	ch_json_object(&json, NULL);
+	ch_json_str(&json, "error", code);
+	ch_json_str(&json, "message", message);
+	ch_http_put_lines(&json, "mistakes", mistakes);
+	ch_json_object_end(&json);
+	if (json.err != 0 || ch_buf_append_str(&body, "\n") != 0) {
+		ch_buf_deinit(&body);
+		return MHD_NO;
+	}
+	return ch_http_answer(connection, MHD_HTTP_UNPROCESSABLE_CONTENT, "application/json",
+			      &body);
 }
 
 enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int err,

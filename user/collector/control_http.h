@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "user/core/buf.h"
+#include "user/core/json.h"
 
 /** Longest query value and device name that is looked at. */
 #define CH_HTTP_VALUE_MOST 1023
@@ -21,6 +22,13 @@ enum MHD_Result ch_http_answer(struct MHD_Connection *connection, unsigned statu
 /** {"error": code, "message": ...} */
 enum MHD_Result ch_http_error(struct MHD_Connection *connection, unsigned status, const char *code,
 			      const char *fmt, ...) CH_PRINTF(4, 5);
+
+/** Adds an array: a string per line of @text. */
+void ch_http_put_lines(struct ch_json *json, const char *key, const char *text);
+
+/** 422: {"error": code, "message": ..., "mistakes": [one per line of @mistakes]} */
+enum MHD_Result ch_http_mistakes(struct MHD_Connection *connection, const char *code,
+				 const char *message, const char *mistakes);
 
 /** The HTTP error for an error of ch_collector_*; @device names it in the message. */
 enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int err,

@@ -4,19 +4,6 @@
 
 #include <string.h>
 
-/* One string per line of @text. */
-static void put_lines(struct ch_json *json, const char *key, const char *text)
-{
-	ch_json_array(json, key);
-	while (*text != '\0') {
-		size_t len = strcspn(text, "\n");
-
-		ch_json_bytes(json, NULL, (struct ch_slice){(const uint8_t *)text, len});
-		text += len + (text[len] == '\n');
-	}
-	ch_json_array_end(json);
-}
-
 /* On the thread that reloads: the answer is made here, where the result is. */
 static void on_reloaded(void *ctx, const struct ch_reload_result *result)
 {
@@ -34,7 +21,7 @@ static void on_reloaded(void *ctx, const struct ch_reload_result *result)
 	ch_json_uint(&json, "added", result->added);
 	ch_json_uint(&json, "removed", result->removed);
 	ch_json_uint(&json, "changed", result->changed);
-	put_lines(&json, "warnings", result->text);
+	ch_http_put_lines(&json, "warnings", result->text);
 	ch_json_object_end(&json);
 	if (json.err == 0)
 		json.err = ch_buf_append(&body, "\n", 2);
@@ -68,25 +55,6 @@ static enum MHD_Result start_only(struct MHD_Connection *connection, struct ch_c
 	if (err != 0)
 		return refuse(connection, err);
 	return answer_text(connection, MHD_HTTP_ACCEPTED, "{\"accepted\":true}\n");
-}
-
-static enum MHD_Result answer_mistakes(struct MHD_Connection *connection, const char *text)
-{
-	struct ch_buf body = {0};
-	struct ch_json json;
-
-	ch_json_init(&json, &body);
-	ch_json_object(&json, NULL);
-	ch_json_str(&json, "error", "bad-configuration");
-	ch_json_str(&json, "message", "nothing was changed; mend the mistakes and reload again");
-	put_lines(&json, "mistakes", text);
-	ch_json_object_end(&json);
-	if (json.err != 0 || ch_buf_append_str(&body, "\n") != 0) {
-		ch_buf_deinit(&body);
-		return MHD_NO;
-	}
-	return ch_http_answer(connection, MHD_HTTP_UNPROCESSABLE_CONTENT, "application/json",
-			      &body);
 }
 
 enum MHD_Result ch_control_reload_start(struct MHD_Connection *connection,
@@ -125,6 +93,8 @@ enum MHD_Result ch_control_reload_finish(struct MHD_Connection *connection,
 	if (err == 0)
 		return answer_text(connection, MHD_HTTP_OK, text);
 	if (err == CH_E_CONFIG)
-		return answer_mistakes(connection, text);
+		return ch_http_mistakes(connection, "bad-configuration",
+					"nothing was changed; mend the mistakes and reload again",
+					text);
 	return refuse(connection, err == CH_E_TIMEOUT ? CH_E_STATE : err);
 }

@@ -213,7 +213,8 @@ struct list {
 	size_t sent;			   /**< bytes of @page */
 	uint64_t next;			   /**< index to look at next */
 	uint64_t left;			   /**< lines that may still be written (limit=) */
-	unsigned states;		   /**< bit per enum ch_device_state; 0 = all */
+	unsigned
+		states; /**< bit per enum ch_device_state, 0 = all; quarantine: PENDING, REJECTED */
 	char name[CH_HTTP_VALUE_MOST + 1]; /**< glob; "" = all */
 	char profile[CH_HTTP_VALUE_MOST + 1];
 	char manufacturer[CH_HTTP_VALUE_MOST + 1];
@@ -396,28 +397,47 @@ static int put_quarantined(struct ch_buf *page, const struct ch_quarantine_view 
 	ch_json_time(&json, "first", view->first_unix_ns);
 	ch_json_time(&json, "last", view->last_unix_ns);
 	ch_json_uint(&json, "count", view->count);
+	ch_json_str(&json, "state", view->rejected ? "rejected" : "pending");
 	ch_json_object_end(&json);
 	return json.err != 0 ? json.err : ch_buf_append_str(page, "\n");
 }
 
+/** Of list->states. */
+enum { PENDING = 1, REJECTED = 2 };
+
 static int fill_quarantine(struct list *list)
 {
 	struct ch_quarantine_view views[QUARANTINE_PAGE];
-	size_t got = ch_collector_quarantine(list->collector, list->next, QUARANTINE_PAGE, views);
+	size_t got = QUARANTINE_PAGE;
 	int err = 0;
 
-	for (size_t i = 0; i < got && err == 0; i++)
-		err = put_quarantined(&list->page, &views[i]);
-	list->next += got;
+	while (err == 0 && got == QUARANTINE_PAGE && list->page.len == 0) {
+		got = ch_collector_quarantine(list->collector, list->next, QUARANTINE_PAGE, views);
+		for (size_t i = 0; i < got && err == 0; i++) {
+			if ((list->states & (views[i].rejected ? REJECTED : PENDING)) != 0)
+				err = put_quarantined(&list->page, &views[i]);
+		}
+		list->next += got;
+	}
 	return err;
 }
 
 enum MHD_Result ch_control_quarantine(struct MHD_Connection *connection,
 				      const struct ch_collector *collector)
 {
-	struct list *list = new_list(collector, fill_quarantine);
+	char value[CH_HTTP_VALUE_MOST + 1] = "";
+	int found = ch_http_query(connection, "state", value);
+	bool pending = strcmp(value, "pending") == 0;
+	struct list *list;
 
+	if (found != 0 && !pending && strcmp(value, "rejected") != 0)
+		return ch_http_error(connection, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+				     "'state' must be pending or rejected");
+	list = new_list(collector, fill_quarantine);
 	if (list == NULL)
 		return MHD_NO;
+	list->states = PENDING | REJECTED;
+	if (found != 0)
+		list->states = pending ? PENDING : REJECTED;
 	return ch_http_stream(connection, read_list, list, free_list);
 }

@@ -407,7 +407,7 @@ static void *run(void *arg)
 	while (jobs != NULL) {
 		struct job *next = jobs->next;
 
-		jobs->error = say(jobs, CH_E_STATE, "the collector is stopping");
+		jobs->error = -ECANCELED;
 		end(jobs);
 		jobs = next;
 	}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "inventory.h"
+#include "http.h"
+#include "input.h"
+#include "output.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define IMPORT_MOST ((size_t)64 * 1024 * 1024)
+
+/** Does the change and prints what the daemon says about it. Takes @path. @return the exit code */
+static int change(struct cli *cli, const char *method, struct ch_buf *path, struct ch_slice body)
+{
+	struct http_call call = {.method = method, .body = body};
+	json_t *json;
+	const char *message;
+	int code;
+
+	if (ch_buf_append(path, "", 1) != 0) {
+		ch_buf_deinit(path);
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	}
+	call.path = (const char *)path->data;
+	code = http_do(cli, &call);
+	json = json_loadb((const char *)call.reply.data, call.reply.len, 0, NULL);
+	message = json_string_value(json_object_get(json, "message"));
+	if (code == CLI_OK && message != NULL) {
+		output_bytes(cli, message, strlen(message), CLEAN_TEXT);
+		output_bytes(cli, "\n", 1, CLEAN_TEXT);
+	}
+	json_decref(json);
+	ch_buf_deinit(&call.reply);
+	ch_buf_deinit(path);
+	return code;
+}
+
+/** @return true: the options were read, and there is one argument left at optind */
+static bool one_argument(struct cli *cli, int argc, char **argv, const char *what, int *code)
+{
+	static const struct option options[] = {CLI_COMMON_OPTIONS};
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP) {
+		*code = cli->exit;
+		return false;
+	}
+	if (optind + 1 == argc)
+		return true;
+	*code = cli_usage(cli, "name one %s", what);
+	return false;
+}
+
+static int import(struct cli *cli, int argc, char **argv)
+{
+	struct ch_buf path = {0};
+	struct ch_buf text = {0};
+	int code;
+
+	if (!one_argument(cli, argc, argv, "CSV file (- is standard input)", &code))
+		return code;
+	code = input_read(cli, argv[optind], "inventory", IMPORT_MOST, &text);
+	if (code == CLI_OK && (ch_buf_append_str(&path, "/v1/inventory?source=") != 0 ||
+			       http_escape(&path, argv[optind]) != 0))
+		code = cli_fail(cli, CLI_FAILED, "out of memory");
+	if (code == CLI_OK)
+		code = change(cli, "POST", &path, (struct ch_slice){text.data, text.len});
+	ch_buf_deinit(&path);
+	ch_buf_deinit(&text);
+	return code;
+}
+
+static int export(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {CLI_COMMON_OPTIONS};
+	struct http_call call = {.path = "/v1/inventory"};
+	int code;
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
+		return cli->exit;
+	if (optind < argc)
+		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
+	code = http_do(cli, &call);
+	if (code == CLI_OK)
+		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_TEXT);
+	ch_buf_deinit(&call.reply);
+	return code;
+}
+
+static int removal(struct cli *cli, int argc, char **argv)
+{
+	struct ch_buf path = {0};
+	int code;
+
+	if (!one_argument(cli, argc, argv, "device", &code))
+		return code;
+	if (ch_buf_append_str(&path, "/v1/devices/") != 0 ||
+	    http_escape(&path, argv[optind]) != 0) {
+		ch_buf_deinit(&path);
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	}
+	return change(cli, "DELETE", &path, (struct ch_slice){0});
+}
+
+bool cli_is_inventory(const char *word)
+{
+	return strcmp(word, "import") == 0 || strcmp(word, "export") == 0 ||
+	       strcmp(word, "remove") == 0;
+}
+
+int cli_inventory(struct cli *cli, int argc, char **argv)
+{
+	switch (argv[0][0]) {
+	case 'i':
+		return import(cli, argc, argv);
+	case 'e':
+		return export(cli, argc, argv);
+	default:
+		return removal(cli, argc, argv);
+	}
+}
+
+/* --- keys in quarantine --- */
+
+static void key_row(struct table *table, const json_t *json)
+{
+	static const char *const members[] = {"spki_sha256", "manufacturer", "identifier",
+					      "peer",	     "first",	     "last"};
+	const char *cells[7];
+	char calls[24];
+
+	for (size_t i = 0; i < 6; i++) {
+		cells[i] = json_string_value(json_object_get(json, members[i]));
+		if (cells[i] == NULL || cells[i][0] == '\0')
+			cells[i] = "-";
+	}
+	snprintf(calls, sizeof(calls), "%llu",
+		 (unsigned long long)json_integer_value(json_object_get(json, "count")));
+	cells[6] = calls;
+	table_row(table, cells, "");
+}
+
+/** @return false: a line is no JSON */
+static bool print_keys(struct table *table, const struct ch_buf *reply)
+{
+	const char *at = (const char *)reply->data;
+	const char *end = at + reply->len;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		json_t *json =
+			newline != NULL ? json_loadb(at, (size_t)(newline - at), 0, NULL) : NULL;
+
+		if (json == NULL)
+			return false;
+		key_row(table, json);
+		json_decref(json);
+		at = newline + 1;
+	}
+	return true;
+}
+
+int cli_keys(struct cli *cli, bool rejected)
+{
+	static const char *const headings[] = {"FINGERPRINT", "MANUFACTURER", "IDENTIFIER", "PEER",
+					       "FIRST",	      "LAST",	      "CALLS"};
+	struct http_call call = {.path = rejected ? "/v1/quarantine?state=rejected"
+						  : "/v1/quarantine?state=pending"};
+	struct table table;
+	int code = http_do(cli, &call);
+
+	if (code == CLI_OK && call.reply.len == 0) {
+		fprintf(stderr, "no key %s\n", rejected ? "was rejected" : "waits");
+	} else if (code == CLI_OK && cli->json) {
+		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
+	} else if (code == CLI_OK) {
+		table_init(&table, cli, 7, headings);
+		if (!print_keys(&table, &call.reply))
+			code = cli_fail(cli, CLI_FAILED, "the listing is broken");
+		if (!table_finish(&table) && code == CLI_OK)
+			code = cli_fail(cli, CLI_FAILED, "out of memory");
+	}
+	ch_buf_deinit(&call.reply);
+	return code;
+}
+
+static int begin_key_path(struct ch_buf *path, const char *fingerprint, const char *what)
+{
+	int err = ch_buf_append_str(path, "/v1/quarantine/");
+
+	if (err == 0)
+		err = http_escape(path, fingerprint);
+	return err != 0 ? err : ch_buf_append_str(path, what);
+}
+
+int cli_accept(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {{"name", required_argument, NULL, 'n'},
+						{"credential", required_argument, NULL, 'c'},
+						{"profile", required_argument, NULL, 'p'},
+						CLI_COMMON_OPTIONS};
+	static const char *const keys[] = {['n'] = "name", ['c'] = "credential", ['p'] = "profile"};
+	struct ch_buf query = {0};
+	struct ch_buf path = {0};
+	bool named = false;
+	int code = CLI_OK;
+	int option;
+
+	while (code == CLI_OK && (option = cli_next(cli, argc, argv, "", options)) != -1) {
+		if (option == CLI_STOP) {
+			ch_buf_deinit(&query);
+			return cli->exit;
+		}
+		named |= option == 'n';
+		if (ch_buf_printf(&query, "%c%s=", query.len == 0 ? '?' : '&', keys[option]) != 0 ||
+		    http_escape(&query, optarg) != 0)
+			code = cli_fail(cli, CLI_FAILED, "out of memory");
+	}
+	if (code == CLI_OK && optind + 1 != argc)
+		code = cli_usage(cli, "name one key by its fingerprint");
+	else if (code == CLI_OK && !named)
+		code = cli_usage(cli, "say with --name which device has this key");
+	else if (code == CLI_OK && (begin_key_path(&path, argv[optind], "/accept") != 0 ||
+				    ch_buf_append(&path, query.data, query.len) != 0))
+		code = cli_fail(cli, CLI_FAILED, "out of memory");
+	if (code == CLI_OK)
+		code = change(cli, "POST", &path, (struct ch_slice){0});
+	ch_buf_deinit(&query);
+	ch_buf_deinit(&path);
+	return code;
+}
+
+int cli_reject(struct cli *cli, int argc, char **argv)
+{
+	struct ch_buf path = {0};
+	int code;
+
+	if (!one_argument(cli, argc, argv, "key by its fingerprint", &code))
+		return code;
+	if (begin_key_path(&path, argv[optind], "/reject") != 0) {
+		ch_buf_deinit(&path);
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	}
+	return change(cli, "POST", &path, (struct ch_slice){0});
+}
