@@ -173,7 +173,7 @@ int ch_crl_digest(const struct ch_crl *crl, struct ch_crl_list *list, char error
 		OBJ_obj2txt(name, sizeof(name), oid, 0);
 	}
 	snprintf(error, CH_CRL_ERROR,
-		 "is signed with %s: only RSA (PKCS #1) and ECDSA with SHA-2 are taken", name);
+		 "is signed with %.60s: only RSA (PKCS #1) and ECDSA with SHA-2 are taken", name);
 	if (oid != NULL &&
 	    OBJ_find_sigid_algs(OBJ_obj2nid(oid), &list->digest_nid, &list->key_nid) == 1 &&
 	    (list->key_nid == NID_rsaEncryption || list->key_nid == NID_X9_62_id_ecPublicKey) &&
