@@ -41,6 +41,17 @@ static void keep_secret(const SSL *ssl, const char *line)
 	seal_secret(&tls->seal, line);
 }
 
+/* What the collector changes its keys with. */
+static void on_message(int sent, int version, int type, const void *data, size_t len, SSL *ssl,
+		       void *arg)
+{
+	(void)version, (void)ssl, (void)arg;
+	if (sent || type != SSL3_RT_HANDSHAKE || len != 5 || *(const uint8_t *)data != 24)
+		return;
+	printf("collector key-update %u\n", ((const uint8_t *)data)[4]);
+	fflush(stdout);
+}
+
 static void configure(SSL_CTX *ctx, const struct options *options)
 {
 	int only = options->tls == 12 ? TLS1_2_VERSION : options->tls == 13 ? TLS1_3_VERSION : 0;
@@ -73,6 +84,7 @@ static void configure(SSL_CTX *ctx, const struct options *options)
 		check((int)SSL_CTX_set_max_send_fragment(ctx, (long)options->fragment), "fragment");
 	check(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"device", 6), "context");
 	SSL_CTX_set_keylog_callback(ctx, keep_secret);
+	SSL_CTX_set_msg_callback(ctx, on_message);
 }
 
 struct tls *tls_new(const struct options *options, struct wire *wire)

@@ -71,7 +71,8 @@ add openssl-1.3-half-rtt openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13
 add openssl-1.3-half-rtt-base-1.0 openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13 --half-rtt --base 10
 add openssl-1.3-half-rtt-dribbled openssl version=1.3 n=3 want=half-rtt+sent -- --tls 13 --half-rtt --dribble 1
 add openssl-1.3-half-rtt-distrusts-the-collector openssl row=C8-refused check=refused ends=client-certificate-refused event=device-disconnected ca=stranger -- --tls 13 --half-rtt
-add openssl-1.3-key-update-asked-often openssl version=1.3 n=40 -- --tls 13 --key-update 1 --key-update-asks
+# row: 8446-update
+add openssl-1.3-key-update-asked-often openssl version=1.3 n=40 want=collector+key-update+0 -- --tls 13 --key-update 1 --key-update-asks
 
 # Suites and groups, in each library's words.
 for suite in AES_128_GCM_SHA256 AES_256_GCM_SHA384 CHACHA20_POLY1305_SHA256; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# needs: callhomed callhome callhome-sim
+# needs: callhomed callhome callhome-sim foreign/dev_openssl
 #
 # KeyUpdates of TLS 1.3 in both directions, asked for and not, with the collector's records where LAYER
 # says: kernel (in a guest) or user (anywhere). A kernel that cannot change the keys of a session ends it
@@ -80,6 +80,30 @@ goes_on()
 	if [ "${updates:-0}" -ge $((devices * 3)) ]; then ok "$name: the devices changed their keys"; else not_ok "$name: the devices changed their keys" "$updates times"; fi
 }
 
+# The same with OpenSSL at the other end: nothing of ours could be wrong on both sides.
+foreign()
+{
+	local pid log=$tmp/foreign.log count=40 reply
+	new_site foreign
+	awk '/BEGIN CERT/ { i++ } i == 1' "$site/sim/fleet.pem" >"$site/0.pem"
+	awk '/BEGIN CERT/ { i++ } i == 2' "$site/sim/acme-0.pem" >>"$site/0.pem"
+	"$BIN/foreign/dev_openssl" --connect "127.0.0.1:$port" --cert "$site/0.pem" --key "$site/sim/acme-0.key" \
+		--ca "$site/sim/collector-ca.pem" --tls 13 --notifications $count --key-update 2 --key-update-asks >"$log" 2>&1 &
+	pid=$!
+	pids+=("$pid")
+	all_spooled() { at_least $count; }
+	if eventually 90 all_spooled; then ok "$name: every notification is in the spool"; else
+		not_ok "$name: every notification is in the spool" "$(spooled): $(cat "$log" "$site/daemon.log")"
+	fi
+	reply=$(echo '<get/>' | cli rpc acme-000000 2>&1)
+	equals "$name: rpc: exit status" $? 0
+	equals "$name: where the records are" "$(connected | field record_layer)" "$LAYER"
+	if eventually 10 grep -q '^collector key-update 0' "$log"; then ok "$name: the collector answered"; else not_ok "$name: the collector answered" "$(cat "$log")"; fi
+	kill -USR1 "$pid"
+	if eventually 60 ended closed-by-device; then ok "$name: closed by protocol"; else not_ok "$name: closed by protocol" "$(cat "$log" "$site/daemon.log")"; fi
+	stop_daemon
+}
+
 name="can this kernel change keys"
 new_site auto auto
 can=no
@@ -99,6 +123,10 @@ if [ "$LAYER" = user ] || [ $can = yes ]; then
 	new_site asked
 	goes_on user --key-update 4 --key-update-asks
 	if [ "${answers:-0}" -ge $devices ]; then ok "$name: the collector answered"; else not_ok "$name: the collector answered" "$answers times"; fi
+fi
+if [ "$LAYER" = user ] || [ $can = yes ]; then
+	name="OpenSSL"
+	foreign
 fi
 if [ "$LAYER" = kernel ] && [ $can = yes ]; then
 	name="asked, kernel to kernel"
