@@ -127,6 +127,19 @@ Test(swap, one_identity_more_for_the_device_stays)
 	cr_assert_eq(conn->state, CH_CONN_OPEN);
 }
 
+Test(swap, other_credential_or_profile_stays)
+{
+	struct ch_config_profile more[2] = {profiles[0], {.name = "quiet"}};
+	struct ch_conn *conn = log_in(&pool[0]);
+
+	same_config();
+	next_config.profiles = more;
+	next_config.profile_count = 2;
+	swap_to("acme,SN1,dev1,,quiet\n", true);
+	cr_assert_eq(conn->state, CH_CONN_OPEN);
+	cr_assert_eq(reason_count(CH_REASON_TRUST_CHANGED), 0);
+}
+
 /* row: SC3 */
 Test(swap, anchor_of_another_manufacturer_closes)
 {
