@@ -74,6 +74,18 @@ struct ch_device_view {
 	const char *record_layer_why; /**< why not (all) in the kernel; "" = it is */
 	const char *heartbeat; /**< "none", "peer-allowed-to-send", "peer-not-allowed-to-send", ""
 				  before */
+	const char *group;	   /**< of the key exchange: "X25519"; "" before */
+	const char *signature;	   /**< of the device's proof of its key: "ecdsa-sha256" */
+	bool extended_master_secret; /**< RFC 7627; TLS 1.3 always has what it is for */
+	const char *client_certificate; /**< of the collector: "current", "next" (roll-over), "" */
+	bool has_certificate;	   /**< the next three are known */
+	uint8_t cert_sha256[32];   /**< of the device's certificate */
+	uint64_t not_after;	   /**< when it ends: seconds since 1970 */
+	/** Subjects of its issuer and those above, the anchor last; of a chain of more than four
+	    the middle is left out. None for a pin. */
+	char issuers[4][96];
+	uint32_t issuer_count;
+	uint8_t anchor_sha256[32]; /**< where there are issuers */
 	uint64_t since_unix_ns;	   /**< when @state began; 0 = never */
 	enum ch_reason reason;	   /**< why the last session ended or was refused */
 	uint32_t session_id;	   /**< of the device's hello */

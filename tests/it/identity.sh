@@ -67,6 +67,14 @@ equals "a device is shown the certificate that is bound to it" "$(shown acme-000
 equals "and another device of the fleet another one" "$(shown acme-000001)" "$(sha256 "$site/second.pem")"
 # row: C7-none
 equals "a device without a binding is shown none" "$(shown borg-000003)" ""
+show=$(cli show acme-000001)
+matches "show names the key exchange" "$show" '^key exchange +X25519$'
+matches "and the signature" "$show" '^signature +ecdsa-sha256$'
+matches "and the issuers up to the anchor" "$show" '^issuers +/CN=acme device CA /CN=acme( .*)?$'
+equals "and the anchor" "$(cli show acme-000001 --json | field anchor_sha256)" "$(sha256 "$site/anchors/acme.pem")"
+device acme-000001
+equals "and the device's certificate" "$(cli show acme-000001 --json | field certificate_sha256)" "$(sha256 "$tmp/device.pem")"
+matches "a pinned device has no issuers" "$(cli show acme-000000)" '^issuers +-$'
 until_true 20 events '"reason":"unknown-device"'
 equals "the hash of a certificate is no pin of a key" "$(cli show acme-000002 --json | field state)" never
 end_fleet
@@ -93,6 +101,7 @@ fi
 equals "which is the new one" "$(cut -d' ' -f2 "$site/shown" | sort -u)" "$new"
 refused=$(events '"reason":"client-certificate-refused"')
 equals "after one refusal each" "$refused" 3
+equals "show says so" "$(cli show acme-000001 --json | field client_certificate)" next
 end_fleet
 sim_start --devices 3 --rate 0 --backoff-min 100ms --client-certs "$site/shown"
 until_true 20 logins 3

@@ -111,6 +111,23 @@ static void special_names(const struct ch_collector *collector, uint32_t index,
 			 "\x1b[31mX\x07\xc2\x9bY\xff\xe2\x80\xaeZ\xc3\xa9");
 }
 
+static void fill_certificate(struct ch_device_view *view, bool seen)
+{
+	view->has_certificate = seen;
+	view->group = seen ? "X25519" : "";
+	view->signature = seen ? "ecdsa-sha256" : "";
+	view->client_certificate = seen ? "current" : "";
+	if (!seen)
+		return;
+	view->extended_master_secret = true;
+	memset(view->cert_sha256, 0xcc, sizeof(view->cert_sha256));
+	view->not_after = UINT64_C(253402300799);
+	snprintf(view->issuers[0], sizeof(view->issuers[0]), "/CN=factory");
+	snprintf(view->issuers[1], sizeof(view->issuers[1]), "/CN=root");
+	view->issuer_count = 2;
+	memset(view->anchor_sha256, 0xaa, sizeof(view->anchor_sha256));
+}
+
 int ch_collector_device(const struct ch_collector *collector, uint32_t index,
 			struct ch_device_view *view)
 {
@@ -141,6 +158,7 @@ int ch_collector_device(const struct ch_collector *collector, uint32_t index,
 	view->transport = "netconf-tls";
 	view->tls_version = seen ? "TLSv1.3" : "";
 	view->cipher = seen ? "TLS_AES_128_GCM_SHA256" : "";
+	fill_certificate(view, seen);
 	view->record_layer = seen ? "user" : "";
 	view->record_layer_why = seen ? "the kernel does not do TLS" : "";
 	view->heartbeat = seen ? "peer-allowed-to-send" : "";

@@ -23,3 +23,13 @@ void fake_await_hanging(struct ch_collector *fake, unsigned count);
 /** The last operation and timeout that came. */
 const char *fake_operation(struct ch_collector *fake);
 uint64_t fake_timeout_ns(struct ch_collector *fake);
+
+/** What `show` says about TLS and the certificate of a device that was seen. */
+#define FAKE_TLS_MEMBERS                                                                           \
+	"\"key_exchange\":\"X25519\",\"signature\":\"ecdsa-sha256\","                              \
+	"\"client_certificate\":\"current\",\"extended_master_secret\":true,"                      \
+	"\"certificate_sha256\":"                                                                  \
+	"\"cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\","                    \
+	"\"certificate_not_after\":\"9999-12-31T23:59:59Z\","                                      \
+	"\"issuers\":[\"/CN=factory\",\"/CN=root\"],\"anchor_sha256\":"                            \
+	"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","

@@ -304,11 +304,19 @@ Test(cli, show_lists_all_that_is_known)
 	       "transport       netconf-tls\n"
 	       "TLS version     TLSv1.3\n"
 	       "cipher          TLS_AES_128_GCM_SHA256\n"
+	       "key exchange    X25519\n"
+	       "signature       ecdsa-sha256\n"
+	       "extended master yes\n"
 	       "record layer    user\n"
 	       "                the kernel does not do TLS\n"
 	       "TLS heartbeats  peer-allowed-to-send\n"
 	       "manufacturer    acme\n"
 	       "identifier      SN-4\n"
+	       "certificate     cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n"
+	       "ends            9999-12-31T23:59:59Z\n"
+	       "issuers         /CN=factory /CN=root\n"
+	       "anchor          aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+	       "shown to it     current\n"
 	       "profile         edge\n"
 	       "session-id      104\n"
 	       "capabilities    base:1.1 notification interleave\n"
@@ -321,11 +329,12 @@ Test(cli, show_lists_all_that_is_known)
 	       "thread          0\n",
 	       "");
 	expect("show --json r0", 0,
-	       R0_START ",\"reason_text\":\"\",\"record_layer_why\":"
-			"\"the kernel does not do TLS\",\"heartbeat\":\"peer-allowed-to-send\","
-			"\"capabilities\":[\"base:1.1\",\"notification\","
-			"\"interleave\"],\"worker\":0,\"sessions\":1,\"received_bytes\":1000,"
-			"\"sent_bytes\":500}\n",
+	       R0_START
+	       ",\"reason_text\":\"\"," FAKE_TLS_MEMBERS "\"record_layer_why\":"
+	       "\"the kernel does not do TLS\",\"heartbeat\":\"peer-allowed-to-send\","
+	       "\"capabilities\":[\"base:1.1\",\"notification\","
+	       "\"interleave\"],\"worker\":0,\"sessions\":1,\"received_bytes\":1000,"
+	       "\"sent_bytes\":500}\n",
 	       "");
 	expect("show nobody", 4, "",
 	       "callhome: no device is called 'nobody'; see 'callhome devices' for the names\n");

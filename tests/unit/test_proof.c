@@ -22,6 +22,10 @@ static void teardown(void)
 
 TestSuite(proof, .init = setup, .fini = teardown);
 
+/* Of the last login: what is above the device. */
+static struct ch_certificate_facts cas[CH_CHAIN_MAX + 1];
+static size_t ca_count;
+
 /** The proof of one login of @device. */
 static struct ch_proof *login(const struct ch_credential *device)
 {
@@ -35,6 +39,8 @@ static struct ch_proof *login(const struct ch_credential *device)
 	fx_pair_run(&pair);
 	cr_assert_eq(pair.client_status, CH_HANDSHAKE_DONE, "%s", ch_handshake_detail(pair.client));
 	cr_assert_eq(ch_handshake_take_proof(pair.client, &proof), 0);
+	for (ca_count = 0; ch_handshake_ca(pair.client, ca_count, &cas[ca_count]) == 0;)
+		ca_count++;
 	fx_pair_deinit(&pair);
 	ch_tls_context_free(server);
 	return proof;
@@ -80,6 +86,10 @@ static void check_factory_device(const struct ch_proof *proof, const struct ch_c
 	check_digest(proof->anchor_sha256, world.acme_root);
 	check_digest(proof->cert_sha256, device->cert);
 	cr_assert_arr_eq(proof->spki_sha256, expected, 32);
+	cr_assert_eq(ca_count, 2);
+	cr_assert_str_eq(cas[0].subject, "/CN=acme factory");
+	cr_assert_str_eq(cas[1].subject, "/CN=acme root");
+	cr_assert_arr_eq(cas[1].sha256, proof->anchor_sha256, 32);
 	cr_assert_eq(proof->count, 2);
 	check_element(proof->chain[0], device->cert);
 	check_element(proof->chain[1], world.acme_ca);
@@ -120,6 +130,8 @@ Test(proof, ends_at_the_first_anchor_although_the_root_is_one_too)
 		struct ch_proof *proof = login(device);
 
 		check_digest(proof->anchor_sha256, world.acme_ca);
+		cr_assert_eq(ca_count, 1);
+		cr_assert_str_eq(cas[0].subject, "/CN=acme factory");
 		cr_assert_eq(proof->count, 1);
 		check_element(proof->chain[0], device->cert);
 		ch_proof_free(proof);
@@ -140,6 +152,7 @@ Test(proof, of_a_pinned_device_has_no_anchor)
 	ch_proof_free(proof);
 	proof = login(device);
 	cr_assert(ch_proof_is_pin(proof));
+	cr_assert_eq(ca_count, 0);
 	cr_assert_eq(proof->count, 1);
 	check_element(proof->chain[0], device->cert);
 	check_digest(proof->cert_sha256, device->cert);

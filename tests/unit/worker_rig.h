@@ -92,6 +92,7 @@ static inline void setup(void)
 	cr_assert_eq(ch_policy_new(&config, devices, 1, &shared.policy), 0);
 	cr_assert_eq(ch_registry_new(1, &shared.registry), 0);
 	cr_assert_eq(ch_quarantine_new(8, &shared.quarantine), 0);
+	cr_assert_eq(ch_authorities_new(&shared.authorities), 0);
 	memset(&worker, 0, sizeof(worker));
 	cr_assert_eq(ch_worker_init(&worker, &shared, 0, &error), 0);
 	fake_ring_init(&ring);
@@ -223,6 +224,7 @@ static inline void teardown(void)
 	ch_policy_drop(shared.policy);
 	ch_registry_free(shared.registry);
 	ch_quarantine_free(shared.quarantine);
+	ch_authorities_free(shared.authorities);
 	for (size_t i = 0; i < 2; i++)
 		free(manufacturers[i].ca);
 	free(credentials[0].tls_cert);

@@ -93,6 +93,8 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 				      &c->shared.registry);
 	if (err == 0)
 		err = ch_quarantine_new(c->config->quarantine_max, &c->shared.quarantine);
+	if (err == 0)
+		err = ch_authorities_new(&c->shared.authorities);
 	if (err != 0) {
 		give_error(&text, error);
 		ch_collector_free(c);
@@ -394,6 +396,7 @@ void ch_collector_free(struct ch_collector *c)
 	ch_reload_free(c->shared.reload);
 	ch_spool_close(c->shared.spool);
 	ch_quarantine_free(c->shared.quarantine);
+	ch_authorities_free(c->shared.authorities);
 	ch_registry_free(c->shared.registry);
 	ch_policy_drop(c->shared.policy);
 	ch_config_free(c->config);

@@ -53,7 +53,15 @@ static void conn_fill_record(struct ch_worker *w, const struct ch_conn *conn,
 		.login_us = conn->login_us,
 		.cipher = conn->cipher,
 		.heartbeat = conn->heartbeat.mode,
+		.group = conn->group,
+		.signature = conn->signature,
+		.no_ems = conn->no_ems,
 	};
+	memcpy(record->issuers, conn->issuers, sizeof(record->issuers));
+	if (conn->proof != NULL) {
+		record->not_after = conn->proof->not_after;
+		memcpy(record->cert_sha256, conn->proof->cert_sha256, sizeof(record->cert_sha256));
+	}
 }
 
 void ch_conn_connecting(struct ch_worker *w, struct ch_conn *conn)

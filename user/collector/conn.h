@@ -8,6 +8,7 @@
 #include "fsm.h"
 #include "kernel/ring.h"
 #include "policy.h"
+#include "registry.h"
 #include "user/core/log.h"
 #include "user/core/timer.h"
 #include "user/proto/client.h"
@@ -85,6 +86,9 @@ struct ch_conn {
 	bool no_ems : 1;       /**< TLS 1.2 without extended master secret */
 	int16_t send_error;    /**< negated errno; the receive behind it may just end */
 	uint8_t layer_why;     /**< enum ch_layer_why */
+	uint8_t group;	       /**< of the key exchange */
+	uint8_t signature;     /**< of the device's proof */
+	uint16_t issuers[CH_RECORD_ISSUERS]; /**< as in the record of the device */
 	uint8_t control_count;
 	struct ch_control_record *control; /**< oldest first */
 	uint8_t *new_keys[2];		   /**< by enum ch_ktls_direction; in flight */

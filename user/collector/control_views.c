@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /** A page is finished when it has so many bytes; one device adds less than 4 kB. */
 #define PAGE_BYTES (24 * 1024)
@@ -168,6 +169,49 @@ static const struct {
 	{CH_CAP_YANG_LIBRARY, "yang-library"},
 };
 
+static void put_hex(struct ch_json *json, const char *key, const uint8_t digest[32])
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[65];
+
+	for (size_t i = 0; i < 32; i++) {
+		text[2 * i] = digits[digest[i] >> 4];
+		text[2 * i + 1] = digits[digest[i] & 15];
+	}
+	text[64] = '\0';
+	ch_json_str(json, key, text);
+}
+
+/* An IDevID lives to the year 9999, which is beyond 64 bits of nanoseconds. */
+static void put_seconds(struct ch_json *json, const char *key, uint64_t seconds)
+{
+	time_t time = (time_t)seconds;
+	char text[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&time, &tm) != NULL)
+		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	ch_json_str(json, key, text);
+}
+
+static void put_certificate(struct ch_json *json, const struct ch_device_view *view)
+{
+	ch_json_str(json, "key_exchange", view->group);
+	ch_json_str(json, "signature", view->signature);
+	ch_json_str(json, "client_certificate", view->client_certificate);
+	if (!view->has_certificate)
+		return;
+	ch_json_bool(json, "extended_master_secret", view->extended_master_secret);
+	put_hex(json, "certificate_sha256", view->cert_sha256);
+	put_seconds(json, "certificate_not_after", view->not_after);
+	ch_json_array(json, "issuers");
+	for (uint32_t i = 0; i < view->issuer_count; i++)
+		ch_json_str(json, NULL, view->issuers[i]);
+	ch_json_array_end(json);
+	if (view->issuer_count > 0)
+		put_hex(json, "anchor_sha256", view->anchor_sha256);
+}
+
 enum MHD_Result ch_control_device(struct MHD_Connection *connection,
 				  const struct ch_collector *collector, const char *name)
 {
@@ -186,6 +230,7 @@ enum MHD_Result ch_control_device(struct MHD_Connection *connection,
 	put_device(&json, index, &view);
 	ch_json_str(&json, "reason_text",
 		    view.reason == CH_REASON_NONE ? "" : ch_reason_text(view.reason));
+	put_certificate(&json, &view);
 	ch_json_str(&json, "record_layer_why", view.record_layer_why);
 	ch_json_str(&json, "heartbeat", view.heartbeat);
 	ch_json_array(&json, "capabilities");
@@ -368,19 +413,6 @@ enum MHD_Result ch_control_devices(struct MHD_Connection *connection,
 		}
 	}
 	return ch_http_stream(connection, read_list, list, free_list);
-}
-
-static void put_hex(struct ch_json *json, const char *key, const uint8_t digest[32])
-{
-	static const char digits[] = "0123456789abcdef";
-	char text[65];
-
-	for (size_t i = 0; i < 32; i++) {
-		text[2 * i] = digits[digest[i] >> 4];
-		text[2 * i + 1] = digits[digest[i] & 15];
-	}
-	text[64] = '\0';
-	ch_json_str(json, key, text);
 }
 
 static int put_quarantined(struct ch_buf *page, const struct ch_quarantine_view *view)

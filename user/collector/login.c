@@ -139,6 +139,29 @@ void ch_login_accept(struct ch_worker *w, int fd)
 	ch_worker_queue_turn(w, conn);
 }
 
+/* The CA at place @index above the device, by two bytes. */
+static uint16_t authority(struct ch_worker *w, const struct ch_conn *conn, size_t index)
+{
+	const struct ch_proof *proof = conn->proof;
+	bool anchor = index + 1u == proof->count;
+	const uint8_t *key = anchor ? proof->anchor_sha256 : proof->chain[index + 1];
+	uint16_t id = ch_authorities_find(w->shared->authorities, key);
+	struct ch_certificate_facts facts;
+
+	if (id == CH_AUTHORITY_NONE && ch_handshake_ca(conn->login->handshake, index, &facts) == 0)
+		id = ch_authorities_add(w->shared->authorities, key, &facts);
+	return id;
+}
+
+/* Of a long chain the middle is left out. */
+static void note_issuers(struct ch_worker *w, struct ch_conn *conn)
+{
+	size_t count = ch_proof_is_pin(conn->proof) ? 0 : conn->proof->count;
+
+	for (size_t i = 0; i < count && i < CH_RECORD_ISSUERS; i++)
+		conn->issuers[i] = authority(w, conn, i + 1 == CH_RECORD_ISSUERS ? count - 1 : i);
+}
+
 /* @return NONE, or why a device that the handshake let in must go all the same */
 static enum ch_reason take_device(struct ch_worker *w, struct ch_conn *conn,
 				  const struct ch_identity *id, uint32_t device)
@@ -149,6 +172,7 @@ static enum ch_reason take_device(struct ch_worker *w, struct ch_conn *conn,
 	if (ch_handshake_take_proof(login->handshake, &conn->proof) != 0)
 		return CH_REASON_INTERNAL;
 	conn->proven = ch_judge_proven(login->judge, id);
+	note_issuers(w, conn);
 	if (login->generation != w->policy->generation)
 		reason = ch_judge_again(w->judge, conn->proof, conn->proven, device);
 	if (reason == CH_REASON_NONE) {
@@ -213,6 +237,8 @@ static void step_done(struct ch_worker *w, struct ch_conn *conn)
 	conn->aead = info.aead;
 	conn->cipher = info.cipher;
 	conn->no_ems = !info.extended_master_secret;
+	conn->group = info.group;
+	conn->signature = info.signature;
 	ch_count(&w->stats.staples, info.stapled);
 	ch_count(&w->stats.stale_accepted, info.crl_stale);
 	ch_heartbeat_init(&conn->heartbeat, (enum ch_heartbeat_mode)info.heartbeat, w->now_ns);

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 #define CH_OWNER_NONE 0
+#define CH_RECORD_ISSUERS 4
 
 /** What one session tells about its device; plain data, copied as words. */
 struct ch_device_record {
@@ -29,13 +30,20 @@ struct ch_device_record {
 	uint8_t reason;	      /**< enum ch_reason */
 	uint8_t next;	      /**< of a roll-over it got the certificate that takes the other's place */
 	uint8_t heartbeat;    /**< enum ch_heartbeat_mode: what the device said */
+	uint8_t group;	      /**< ch_tls_group_name */
+	uint8_t signature;    /**< ch_tls_signature_name */
+	uint8_t no_ems;	      /**< TLS 1.2 without extended master secret */
 	uint16_t version;     /**< enum ch_tls_version */
 	uint16_t worker;
+	/** Ids of ch_authorities, of the device's issuer first; the last that is set is the anchor. */
+	uint16_t issuers[CH_RECORD_ISSUERS];
 	uint32_t session_id;
 	uint32_t capabilities;
 	uint64_t since_unix_ns;
 	uint64_t login_us;
 	const char *cipher; /**< static string */
+	uint64_t not_after; /**< of the device's certificate: seconds since 1970 */
+	uint8_t cert_sha256[32];
 };
 
 struct ch_registry;

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *ch_device_state_name(enum ch_device_state state)
 {
@@ -75,9 +76,29 @@ static void view_names(const struct ch_policy *policy, uint32_t index, struct ch
 		 policy->config->profiles[device->profile].name);
 }
 
-static void view_session(const struct ch_registry *registry, uint32_t index,
-			 struct ch_device_view *view)
+static void view_certificate(const struct ch_collector *c, const struct ch_device_record *record,
+			     struct ch_device_view *view)
 {
+	struct ch_certificate_facts facts;
+
+	view->has_certificate = record->version != CH_TLS_NONE;
+	if (!view->has_certificate)
+		return;
+	view->client_certificate = record->next != 0 ? "next" : "current";
+	view->extended_master_secret = record->no_ems == 0;
+	view->not_after = record->not_after;
+	memcpy(view->cert_sha256, record->cert_sha256, sizeof(view->cert_sha256));
+	for (size_t i = 0; i < CH_RECORD_ISSUERS; i++) {
+		if (!ch_authorities_read(c->shared.authorities, record->issuers[i], &facts))
+			break;
+		memcpy(view->issuers[view->issuer_count++], facts.subject, sizeof(facts.subject));
+		memcpy(view->anchor_sha256, facts.sha256, sizeof(facts.sha256));
+	}
+}
+
+static void view_session(const struct ch_collector *c, uint32_t index, struct ch_device_view *view)
+{
+	const struct ch_registry *registry = c->shared.registry;
 	struct ch_device_record record;
 
 	ch_registry_read(registry, index, &record);
@@ -92,6 +113,9 @@ static void view_session(const struct ch_registry *registry, uint32_t index,
 			record.version == CH_TLS_NONE
 				? ""
 				: ch_heartbeat_mode_name((enum ch_heartbeat_mode)record.heartbeat),
+		.group = ch_tls_group_name(record.group),
+		.signature = ch_tls_signature_name(record.signature),
+		.client_certificate = "",
 		.since_unix_ns = record.since_unix_ns,
 		.reason = (enum ch_reason)record.reason,
 		.session_id = record.session_id,
@@ -106,6 +130,7 @@ static void view_session(const struct ch_registry *registry, uint32_t index,
 	};
 	if (record.peer.family != 0)
 		ch_address_format(&record.peer, view->peer);
+	view_certificate(c, &record, view);
 }
 
 int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_device_view *view)
@@ -117,7 +142,7 @@ int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_
 	policy = c->shared.policy;
 	if (index < ch_devices_count(policy->devices) &&
 	    !ch_device_gone(ch_devices_at(policy->devices, index))) {
-		view_session(c->shared.registry, index, view);
+		view_session(c, index, view);
 		view_names(policy, index, view);
 		err = 0;
 	}

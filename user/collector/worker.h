@@ -6,6 +6,7 @@
  * small budget of handshake steps, the spool batch.
  */
 #include "admission.h"
+#include "authorities.h"
 #include "conn.h"
 #include "kernel/layer.h"
 #include "policy.h"
@@ -76,6 +77,7 @@ struct ch_shared {
 	struct ch_reload *reload; /**< NULL = nothing is ever loaded again */
 	struct ch_registry *registry;
 	struct ch_quarantine *quarantine;
+	struct ch_authorities *authorities;
 	struct ch_spool *spool; /**< NULL = none */
 	struct ch_log log;
 	struct ch_ktls_support ktls;

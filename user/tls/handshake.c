@@ -3,6 +3,7 @@
 
 #include "context.h"
 #include "credential.h"
+#include "identity.h"
 #include "keys.h"
 #include "status.h"
 
@@ -204,7 +205,7 @@ void ch_handshake_free(struct ch_handshake *handshake)
 	if (handshake == NULL)
 		return;
 	SSL_free(handshake->ssl);
-	X509_free(handshake->verdict.issuer);
+	ch_verdict_deinit(&handshake->verdict);
 	explicit_bzero(handshake, sizeof(*handshake));
 	free(handshake);
 }
@@ -351,20 +352,71 @@ static uint8_t aead_of(const SSL_CIPHER *cipher)
 	}
 }
 
-static const char *group_name(SSL *ssl)
+static const struct {
+	int nid;
+	const char *name;
+} groups[] = {
+	{NID_undef, ""},
+	{NID_X25519, "X25519"},
+	{NID_X9_62_prime256v1, "P-256"},
+	{NID_secp384r1, "P-384"},
+	{NID_secp521r1, "P-521"},
+};
+#define GROUPS (sizeof(groups) / sizeof(groups[0]))
+
+static const struct {
+	int key;
+	int digest;
+	const char *name;
+} signatures[] = {
+	{NID_undef, NID_undef, ""},
+	{NID_X9_62_id_ecPublicKey, NID_sha256, "ecdsa-sha256"},
+	{NID_X9_62_id_ecPublicKey, NID_sha384, "ecdsa-sha384"},
+	{NID_X9_62_id_ecPublicKey, NID_sha512, "ecdsa-sha512"},
+	{NID_rsassaPss, NID_sha256, "rsa-pss-sha256"},
+	{NID_rsassaPss, NID_sha384, "rsa-pss-sha384"},
+	{NID_rsassaPss, NID_sha512, "rsa-pss-sha512"},
+	{NID_rsaEncryption, NID_sha256, "rsa-sha256"},
+	{NID_rsaEncryption, NID_sha384, "rsa-sha384"},
+	{NID_rsaEncryption, NID_sha512, "rsa-sha512"},
+	{NID_ED25519, NID_undef, "ed25519"},
+	{NID_ED448, NID_undef, "ed448"},
+};
+#define SIGNATURES (sizeof(signatures) / sizeof(signatures[0]))
+
+const char *ch_tls_group_name(uint8_t group)
 {
-	switch (SSL_get_negotiated_group(ssl)) {
-	case NID_X25519:
-		return "X25519";
-	case NID_X9_62_prime256v1:
-		return "P-256";
-	case NID_secp384r1:
-		return "P-384";
-	case NID_secp521r1:
-		return "P-521";
-	default:
-		return "";
-	}
+	return group < GROUPS ? groups[group].name : "";
+}
+
+const char *ch_tls_signature_name(uint8_t signature)
+{
+	return signature < SIGNATURES ? signatures[signature].name : "";
+}
+
+static uint8_t group_of(SSL *ssl)
+{
+	int nid = SSL_get_negotiated_group(ssl);
+
+	for (uint8_t i = 1; i < GROUPS; i++)
+		if (groups[i].nid == nid)
+			return i;
+	return 0;
+}
+
+/* Of the peer's proof that it holds its key. */
+static uint8_t signature_of(SSL *ssl)
+{
+	int key = NID_undef;
+	int digest = NID_undef;
+
+	if (SSL_get_peer_signature_type_nid(ssl, &key) != 1 ||
+	    SSL_get_peer_signature_nid(ssl, &digest) != 1)
+		return 0;
+	for (uint8_t i = 1; i < SIGNATURES; i++)
+		if (signatures[i].key == key && signatures[i].digest == digest)
+			return i;
+	return 0;
 }
 
 void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake_info *info)
@@ -374,7 +426,8 @@ void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake
 	info->version = (uint16_t)SSL_version(handshake->ssl);
 	info->aead = aead_of(cipher);
 	info->cipher = SSL_CIPHER_get_name(cipher);
-	info->group = group_name(handshake->ssl);
+	info->group = group_of(handshake->ssl);
+	info->signature = signature_of(handshake->ssl);
 	info->extended_master_secret = info->version == CH_TLS_1_3 ||
 				       SSL_get_extms_support(handshake->ssl) == 1;
 	info->stapled = handshake->verdict.stapled;
@@ -401,6 +454,16 @@ void ch_handshake_prefer(struct ch_handshake *handshake, ch_prefer_fn prefer, vo
 {
 	handshake->prefer = prefer;
 	handshake->prefer_ctx = ctx;
+}
+
+int ch_handshake_ca(const struct ch_handshake *handshake, size_t index,
+		    struct ch_certificate_facts *facts)
+{
+	const struct ch_verdict *verdict = &handshake->verdict;
+
+	if (index >= CH_CHAIN_MAX || verdict->cas[index] == NULL)
+		return CH_E_UNKNOWN;
+	return ch_identity_facts(verdict->cas[index], facts);
 }
 
 bool ch_handshake_presented_next(const struct ch_handshake *handshake)

@@ -110,13 +110,26 @@ struct ch_handshake_info {
 	uint16_t version; /**< enum ch_tls_version */
 	uint8_t aead;	  /**< enum ch_aead */
 	const char *cipher;
-	const char *group;
+	uint8_t group;	   /**< of the key exchange: ch_tls_group_name */
+	uint8_t signature; /**< of the peer's proof of possession: ch_tls_signature_name */
 	bool extended_master_secret; /**< RFC 7627; TLS 1.3 always has what it is for */
 	bool stapled;	/**< client: a stapled OCSP response says that the device is good */
 	bool crl_stale; /**< client: accepted although a revocation list or staple is out of date */
 	uint8_t heartbeat; /**< enum ch_heartbeat_mode: what the peer said */
 };
 void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake_info *info);
+
+/** "X25519", "P-256" ...; "" for 0. Static. */
+const char *ch_tls_group_name(uint8_t group);
+/** "ecdsa-sha256", "rsa-pss-sha256", "ed25519" ...; "" for 0. Static. */
+const char *ch_tls_signature_name(uint8_t signature);
+
+/**
+ * Client: of the CA certificates that vouched for the device, its issuer first, the anchor last.
+ * @return 0; CH_E_UNKNOWN: there are fewer (none by a pin); CH_E_CRYPTO
+ */
+CH_NODISCARD int ch_handshake_ca(const struct ch_handshake *handshake, size_t index,
+				 struct ch_certificate_facts *facts);
 
 /**
  * Client: the identity and match once the certificate was accepted, else NULL. They may be used for

@@ -214,6 +214,15 @@ static const struct ch_issuer *check_short_path(const struct ch_verifier *verifi
 	return good ? issuer : NULL;
 }
 
+/* What is above the device, for whoever is told of it. */
+static void keep_cas(struct ch_verdict *verdict, X509 *const *way)
+{
+	for (unsigned i = 0; i < verdict->path.count; i++) {
+		verdict->cas[i] = way[i + 1];
+		X509_up_ref(way[i + 1]);
+	}
+}
+
 static enum ch_reason check_short_status(const struct ch_verifier *verifier,
 					 const struct ch_manufacturer *manufacturer, X509 *leaf,
 					 const struct ch_issuer *issuer, struct ch_verdict *verdict)
@@ -221,6 +230,7 @@ static enum ch_reason check_short_status(const struct ch_verifier *verifier,
 	X509 *const way[] = {leaf, issuer->cert, issuer->anchor};
 
 	ch_path_join(&verdict->path, &issuer->behind);
+	keep_cas(verdict, way);
 	return ch_status_lists(verifier, manufacturer, way, verdict->path.count, verdict);
 }
 
@@ -233,6 +243,7 @@ static enum ch_reason check_status(const struct ch_verifier *verifier,
 	/* note_path has seen an anchor behind as many certificates. */
 	for (int i = 0; i <= verdict->path.count; i++)
 		way[i] = sk_X509_value(chain, i);
+	keep_cas(verdict, way);
 	return ch_status_lists(verifier, manufacturer, way, verdict->path.count, verdict);
 }
 
@@ -344,6 +355,13 @@ static enum ch_reason judge(const struct ch_verifier *verifier, X509 *leaf, STAC
 	}
 	memset(&verdict->match, 0, sizeof(verdict->match));
 	return judge_path(verifier, leaf, chain, verdict);
+}
+
+void ch_verdict_deinit(struct ch_verdict *verdict)
+{
+	for (unsigned i = 0; i < CH_CHAIN_MAX; i++)
+		X509_free(verdict->cas[i]);
+	X509_free(verdict->issuer);
 }
 
 void ch_verify(const struct ch_verifier *verifier, X509 *leaf, STACK_OF(X509) *chain,

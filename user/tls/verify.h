@@ -16,6 +16,7 @@ struct ch_verdict {
 	struct ch_identity identity; /**< meaningful when accepted */
 	struct ch_match match;	     /**< meaningful when accepted */
 	struct ch_path path;	     /**< meaningful when accepted */
+	X509 *cas[CH_CHAIN_MAX];     /**< above the device, @path.count of them (owned); none by a pin */
 	X509 *issuer;		     /**< of the device, for its staple; NULL by a pin (owned) */
 	enum ch_reason lacking;	     /**< why the lists do not do for it: a staple must */
 	bool refuse_stale;	     /**< policy for its staple */
@@ -32,6 +33,9 @@ struct ch_verifier {
 	struct ch_issuers *issuers; /**< owned by the context */
 	struct ch_revocation *revocation; /**< a reference of the context's; NULL = no lists */
 };
+
+/** Frees what the verdict owns. */
+void ch_verdict_deinit(struct ch_verdict *verdict);
 
 /** Judges @leaf with the presented @chain (which holds the leaf too). */
 void ch_verify(const struct ch_verifier *verifier, X509 *leaf, STACK_OF(X509) *chain,
