@@ -388,6 +388,27 @@ Test(verify, an_issuer_that_was_verified_before_changes_no_verdict)
 	EVP_PKEY_free(key);
 }
 
+/* Path validation takes the first certificate that could have issued the device's. */
+Test(verify, a_false_twin_of_a_verified_issuer_is_refused_before_and_after)
+{
+	struct ch_credential *device = fx_acme_device(&world, NULL);
+	struct ch_credential *honest = fx_acme_device(&world, NULL);
+	X509 *twin = fx_cert(&(struct fx_cert){.key = world.acme_key,
+					       .issuer = world.acme_root,
+					       .issuer_key = world.acme_root_key,
+					       .cn = "acme factory"});
+
+	cr_assert(sk_X509_unshift(device->chain, twin) > 0);
+	expect_refusal(device, CH_REASON_WRONG_USAGE, "depth 1: invalid CA certificate",
+		       "alert unsupported_certificate", 1);
+	expect_welcome(honest);
+	expect_welcome(honest);
+	expect_refusal(device, CH_REASON_WRONG_USAGE, "depth 1: invalid CA certificate",
+		       "alert unsupported_certificate", 1);
+	ch_credential_free(device);
+	ch_credential_free(honest);
+}
+
 /* borg's CA signs a CA of the name of acme's: what is issued by it must never be acme's. */
 /* row: SC3 */
 Test(verify, a_ca_of_one_manufacturer_cannot_issue_for_the_other)

@@ -37,24 +37,32 @@ static bool is_in_time(X509 *cert)
 	       X509_cmp_current_time(X509_get0_notAfter(cert)) > 0;
 }
 
-static bool is_presented(X509 *cert, STACK_OF(X509) *chain)
+/*
+ * Of several that could have issued @leaf path validation takes the first in time. It may not be
+ * the one that was verified: then the short way would come to another verdict.
+ */
+static X509 *presented_issuer(X509 *leaf, STACK_OF(X509) * chain)
 {
-	for (int i = 0; i < sk_X509_num(chain); i++)
-		if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
-			return true;
-	return false;
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *cert = sk_X509_value(chain, i);
+
+		if (X509_check_issued(cert, leaf) == X509_V_OK && is_in_time(cert))
+			return cert;
+	}
+	return NULL;
 }
 
 const struct ch_issuer *ch_issuers_find(const struct ch_issuers *issuers,
 					const struct ch_manufacturer *manufacturer, X509 *leaf,
-					STACK_OF(X509) *chain)
+					STACK_OF(X509) * chain)
 {
-	for (size_t i = 0; i < issuers->count; i++) {
+	X509 *presented = issuers->count > 0 ? presented_issuer(leaf, chain) : NULL;
+
+	for (size_t i = 0; presented != NULL && i < issuers->count; i++) {
 		const struct ch_issuer *issuer = &issuers->known[i];
 
 		if (issuer->manufacturer == manufacturer &&
-		    X509_check_issued(issuer->cert, leaf) == X509_V_OK &&
-		    is_presented(issuer->cert, chain) && is_in_time(issuer->anchor))
+		    X509_cmp(issuer->cert, presented) == 0 && is_in_time(issuer->anchor))
 			return issuer;
 	}
 	return NULL;
@@ -66,7 +74,7 @@ static bool has_name_constraints(X509 *cert)
 }
 
 void ch_issuers_learn(struct ch_issuers *issuers, const struct ch_manufacturer *manufacturer,
-		      STACK_OF(X509) *chain, const struct ch_path *path)
+		      STACK_OF(X509) * chain, const struct ch_path *path)
 {
 	struct ch_issuer made = {.manufacturer = manufacturer};
 
