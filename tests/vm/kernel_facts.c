@@ -353,6 +353,28 @@ static void fact_of_padding(void)
 	pair_free(pair);
 }
 
+/* Half a KeyUpdate, then data: does the kernel wait for a key already? */
+static void fact_of_half_update(void)
+{
+	struct pair pair = pair_new();
+	struct received first = {.result = 0}, second = {.result = 0};
+	int result = open_tls(pair, TLS_1_3_VERSION, &ciphers[0]);
+
+	if (result == 0) {
+		data[0] = 24;
+		send_record(pair.far, 22, 3);
+		data[0] = 0;
+		send_record(pair.far, 23, 1);
+		arm(pair.near, &shape);
+		first = received(&shape);
+		second = received(&shape);
+		disarm();
+		result = first.result != 0 ? first.result : second.result;
+	}
+	fact("the data behind 3 bytes of a KeyUpdate", outcome(result));
+	pair_free(pair);
+}
+
 static void facts_of_early_fin(void)
 {
 	struct pair pair = pair_new();
@@ -544,6 +566,7 @@ int main(void)
 		facts_of_cipher(i % 2 == 0 ? TLS_1_2_VERSION : TLS_1_3_VERSION, &ciphers[i / 2]);
 	facts_of_options();
 	fact_of_padding();
+	fact_of_half_update();
 	facts_of_early_fin();
 	facts_of_operations();
 	facts_of_copies();
