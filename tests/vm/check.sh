@@ -3,8 +3,8 @@
 #
 # check.sh [KERNEL]: what `make check` runs of this folder, in the words of an integration test ("ok NAME",
 # "ok NAME # SKIP why", "not ok NAME", and "done" at the end): the demo, every session's record layer,
-# KeyUpdates and generated streams of records on that kernel (6.1), and the same sessions here with the
-# record layer in user space.
+# KeyUpdates, heartbeats and generated streams of records on that kernel (6.1), and the same sessions here
+# with the record layer in user space.
 set -u
 cd "$(dirname "$0")/../.." || exit
 kernel=${1:-6.1}
@@ -35,6 +35,8 @@ shows "kernel $kernel, demo" tests/vm/run.sh "$kernel" tests/vm/guest-demo.sh
 shows "kernel $kernel, record layer kernel" tests/vm/run.sh "$kernel" LAYER=kernel tests/vm/guest-ktls.sh
 shows "kernel $kernel, KeyUpdates, record layer kernel" tests/vm/run.sh "$kernel" LAYER=kernel tests/vm/guest-keyupdate.sh
 shows "here, KeyUpdates, record layer user" env BIN="$(realpath "$bin")" LAYER=user tests/vm/guest-keyupdate.sh
+shows "kernel $kernel, heartbeats, record layer kernel" tests/vm/run.sh "$kernel" LAYER=kernel tests/vm/guest-heartbeat.sh
+shows "here, heartbeats, record layer user" env BIN="$(realpath "$bin")" LAYER=user tests/vm/guest-heartbeat.sh
 shows "kernel $kernel, record streams" tests/vm/run.sh "$kernel" STREAMS=40 tests/vm/guest-layers.sh
 shows "here, record layer user" env BIN="$(realpath "$bin")" LAYER=user tests/vm/guest-ktls.sh
 # Where this machine has TLS in its kernel, natively too.
@@ -42,5 +44,6 @@ if "$bin/callhomed" --version | grep -q 'TLS in the kernel: yes'; then
 	shows "here, record streams" env BIN="$(realpath "$bin")" STREAMS=40 tests/vm/guest-layers.sh
 	shows "here, record layer kernel" env BIN="$(realpath "$bin")" LAYER=kernel tests/vm/guest-ktls.sh
 	shows "here, KeyUpdates, record layer kernel" env BIN="$(realpath "$bin")" LAYER=kernel tests/vm/guest-keyupdate.sh
+	shows "here, heartbeats, record layer kernel" env BIN="$(realpath "$bin")" LAYER=kernel tests/vm/guest-heartbeat.sh
 fi
 echo "done"

@@ -3,9 +3,9 @@
 #
 # matrix.sh [KERNEL...]: what works on which kernel, as the Markdown table of docs/kernels.md. By default
 # the kernels of Debian 12 and 13 and the newest that can be had (see kernel.sh). The facts of each kernel,
-# then our programs on it: the demo, the sessions of guest-ktls.sh with each record layer, KeyUpdates, and
-# the streams of guest-layers.sh through both. A column whose kernel cannot be had is left out and named on
-# stderr. Exit 1 if one of our programs failed anywhere, 77 if there was no kernel at all.
+# then our programs on it: the demo, the sessions of guest-ktls.sh with each record layer, KeyUpdates,
+# heartbeats, and the streams of guest-layers.sh through both. A column whose kernel cannot be had is left
+# out and named on stderr. Exit 1 if one of our programs failed anywhere, 77 if there was no kernel at all.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- 6.1 6.12 newest
@@ -43,6 +43,7 @@ for kernel; do
 		guest "callhome: record-layer: $layer" "$kernel" tests/vm/guest-ktls.sh LAYER=$layer >>"$tmp/$kernel" || status=1
 	done
 	guest "callhome: KeyUpdates, record-layer: kernel" "$kernel" tests/vm/guest-keyupdate.sh LAYER=kernel >>"$tmp/$kernel" || status=1
+	guest "callhome: heartbeats, record-layer: kernel" "$kernel" tests/vm/guest-heartbeat.sh LAYER=kernel >>"$tmp/$kernel" || status=1
 	guest "callhome: streams, both record layers alike" "$kernel" tests/vm/guest-layers.sh STREAMS=40 >>"$tmp/$kernel" || status=1
 done
 [ ${#columns[@]} -gt 0 ] || exit 77

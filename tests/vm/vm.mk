@@ -13,7 +13,8 @@ $(BUILD)/record-layers: $(call objs,tests/vm/record_layers.c tests/unit/streams.
 	$(call say,LD,$@)
 	$(call link,-lssl -lcrypto -luring)
 
-vm-programs: all $(BUILD)/kernel-facts $(BUILD)/record-layers $(BUILD)/foreign/dev_openssl
+vm-programs: all $(BUILD)/kernel-facts $(BUILD)/record-layers $(BUILD)/foreign/dev_openssl \
+		$(BUILD)/foreign/dev_gnutls
 	@:
 
 vm: ## the demo and every record layer on the kernel VM_KERNEL=6.1, in QEMU
