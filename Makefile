@@ -37,8 +37,9 @@ kernel_SRC := $(wildcard kernel/*.c)
 collector_SRC := $(wildcard user/collector/*.c)
 daemon_SRC := $(wildcard user/daemon/*.c)
 cli_SRC := $(wildcard user/cli/*.c)
+crl_SRC := $(wildcard user/crl/*.c)
 sim_SRC := $(wildcard bench/*.c)
-PROGRAM_SRC := $(foreach l,$(LAYERS),$($(l)_SRC)) $(daemon_SRC) $(cli_SRC) $(sim_SRC)
+PROGRAM_SRC := $(foreach l,$(LAYERS),$($(l)_SRC)) $(daemon_SRC) $(cli_SRC) $(crl_SRC) $(sim_SRC)
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIB_core := $(BUILD)/lib/core.a
@@ -49,9 +50,9 @@ LIB_collector := $(BUILD)/lib/collector.a
 ALL_LIBS := $(LIB_collector) $(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
 LDLIBS_ALL := -lcyaml -lyaml -lmicrohttpd -lssl -lcrypto -lexpat -luring -lsqlite3 -ljansson
 
-PROGRAMS := $(BUILD)/callhomed $(BUILD)/callhome $(BUILD)/callhome-sim
+PROGRAMS := $(BUILD)/callhomed $(BUILD)/callhome $(BUILD)/callhome-crl $(BUILD)/callhome-sim
 
-all: $(PROGRAMS) $(BUILD)/libcallhome.a ## build the three programs and the library (the default)
+all: $(PROGRAMS) $(BUILD)/libcallhome.a ## build the programs and the library (the default)
 
 # Other flags than last time in the same BUILD: build again.
 $(BUILD)/flags: FORCE
@@ -83,6 +84,10 @@ $(BUILD)/callhomed: $(call objs,$(daemon_SRC)) $(ALL_LIBS)
 $(BUILD)/callhome: $(call objs,$(cli_SRC)) $(LIB_core)
 	$(call say,LD,$@)
 	$(call link,-lcurl -ljansson)
+
+$(BUILD)/callhome-crl: $(call objs,$(crl_SRC)) $(LIB_tls) $(LIB_core)
+	$(call say,LD,$@)
+	$(call link,-lcurl -lssl -lcrypto)
 
 $(BUILD)/callhome-sim: $(call objs,$(sim_SRC)) $(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
 	$(call say,LD,$@)
@@ -188,7 +193,7 @@ install: all ## into DESTDIR, below PREFIX=/usr/local
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib \
 		$(DESTDIR)$(PREFIX)/include/callhome
 	install $(BUILD)/callhome $(BUILD)/callhome-sim $(DESTDIR)$(PREFIX)/bin
-	install $(BUILD)/callhomed $(DESTDIR)$(PREFIX)/sbin
+	install $(BUILD)/callhomed $(BUILD)/callhome-crl $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(BUILD)/libcallhome.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 include/callhome/*.h $(DESTDIR)$(PREFIX)/include/callhome
 	install -d $(DESTDIR)$(PREFIX)/share/doc/callhome

@@ -101,6 +101,14 @@ sed -i 's/crl: crl$/crl: no-such-folder/' "$site/callhomed.yaml"
 matches "a path that is not there is an error with its line" "$("$BIN/callhomed" -c "$site/callhomed.yaml" --check 2>&1)" \
 	'callhomed.yaml:[0-9]+:[0-9]+: trust.crl: cannot read .*/no-such-folder'
 
+mkdir "$site/fetched"
+crl() { "$BIN/callhome-crl" "$@" >"$site/crl.log" 2>&1; echo $?; }
+equals "callhome-crl without a directory is a mistake of usage" "$(crl a.crl=http://127.0.0.1:1/)" 2
+equals "callhome-crl takes no other scheme" "$(crl -d "$site/fetched" a.crl=file:///etc/passwd)" 2
+equals "callhome-crl says when nobody is there" "$(crl -d "$site/fetched" --timeout 5s "a.crl=http://127.0.0.1:$port/")" 1
+matches "and names the list" "$(cat "$site/crl.log")" '^a.crl: failed: cannot be fetched: '
+equals "a failure leaves nothing behind" "$(ls -A "$site/fetched")" ""
+
 # The probe for kernel TLS connects to itself; user/tls, which sees the certificates, has nothing to connect with.
 # row: C5c-offline = callhomed has nothing that could fetch
 imported=$({ nm -u "$BIN/lib/tls.a" && nm -D --undefined-only "$BIN/callhomed" | grep -v ' connect'; } | awk '{print $NF}' |

@@ -24,6 +24,7 @@ forbid layers-tls '(kernel/|liburing|user/(proto|ssh|collector|daemon|cli)/|benc
 forbid layers-collector '(user/(daemon|cli)/|bench/)' user/collector
 forbid layers-daemon '(kernel/ring|user/(tls|proto|cli)/|bench/)' user/daemon
 forbid layers-cli '(kernel/|user/(proto|tls|ssh|collector|daemon)/|bench/|liburing|openssl/)' user/cli
+forbid layers-crl '(kernel/|user/(proto|ssh|collector|daemon|cli)/|bench/|liburing|openssl/)' user/crl
 forbid layers-bench '(user/(collector|daemon|cli)/|liburing)' bench
 forbid layers-public '(user/|kernel/|bench/|bpf/|openssl/|liburing)' include
 # The control socket is written on the public API alone.

@@ -280,6 +280,26 @@ bool ch_revocation_hits(struct ch_revocation *set, const struct ch_proof *proof)
 	return false;
 }
 
+static bool has_newer(const struct ch_revocation *set, const struct ch_crl_list *list)
+{
+	for (uint32_t i = 0; i < set->list_count; i++) {
+		const struct ch_crl_list *other = set->lists[i];
+
+		if (other->delta == list->delta && memcmp(other->name, list->name, 16) == 0 &&
+		    memcmp(other->scope, list->scope, 16) == 0 && !is_newer(list, other))
+			return true;
+	}
+	return false;
+}
+
+bool ch_revocation_is_older(const struct ch_revocation *set, const struct ch_revocation *before)
+{
+	for (uint32_t i = 0; i < before->list_count; i++)
+		if (!has_newer(set, before->lists[i]))
+			return true;
+	return false;
+}
+
 static void count_scope(const struct ch_revocation *set, const struct scope *scope, int64_t now,
 			struct ch_revocation_info *info)
 {

@@ -41,6 +41,12 @@ uint64_t ch_revocation_scan(const char *path);
 /** What ch_revocation_scan said just before the set was built; 0 for NULL. */
 uint64_t ch_revocation_scanned(const struct ch_revocation *set);
 
+/**
+ * Would @set be a step back from @before: a list that is older than one of the same issuer there, or
+ * none of it? Signatures do not matter.
+ */
+bool ch_revocation_is_older(const struct ch_revocation *set, const struct ch_revocation *before);
+
 /** One more reference. @return @set. Any thread; NULL is fine. */
 struct ch_revocation *ch_revocation_take(struct ch_revocation *set);
 /** Gives a reference back. Any thread; NULL is fine. */
