@@ -189,8 +189,9 @@ struct ch_change {
 /**
  * The end of a change, on the library's thread: copy and return. @error: 0; CH_E_CONFIG: it
  * contradicts the configuration or the inventory; CH_E_UNKNOWN: no such device or key; CH_E_STATE:
- * not possible for this device or key; -ECANCELED: the collector stops; -ENOMEM. Unless 0, nothing
- * has changed. @text is a sentence or several lines for people.
+ * not possible for this device or key; -ECANCELED: the collector stops, and
+ * the next start tells whether it was made; -ENOMEM. Otherwise nothing has changed. @text is a
+ * sentence or several lines for people.
  */
 typedef void (*ch_change_fn)(void *ctx, int error, const char *text);
 

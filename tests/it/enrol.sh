@@ -53,6 +53,7 @@ expect "accept under a name that is no name" 1 'cannot be part of a file name' \
 	cli accept "$(key_of ACM-00000001)" --name a/b
 expect "accept" 0 'acme,ACM-00000001 is device "acme-000001" from its next call on' \
 	cli accept "$(key_of ACM-00000001)" --name acme-000001
+# row: C6-enrol
 if until_true 30 state acme-000001 connected; then ok "an accepted device logs in without a restart"; else
 	not_ok "an accepted device logs in without a restart" "$(tail "$site/daemon.log")"
 fi
@@ -107,6 +108,7 @@ equals "it is listed apart" "$(key_of ACM-00000001 rejected)" "$key"
 stop_daemon
 equals "the daemon ends well" "$status" 0
 start_daemon || exit 1
+# row: C6-reject
 if until_true 30 rejections 1; then ok "it is remembered over a restart"; else not_ok "it is remembered over a restart"; fi
 equals "and still no event" "$(tail -n +"$((before + 1))" "$site/spool/events.ndjson" | grep -c 'ACM-00000001')" 0
 expect "accept what was rejected" 0 'is device "back"' cli accept "$key" --name back
@@ -151,6 +153,7 @@ expect "accept it for the device that it is" 0 "is one more identity of \"$name\
 	--impostors other-manufacturer --impostor-wait 1h) >"$site/sim3.log" 2>&1 &
 pids+=("$!")
 logged_in() { cli show "$name" --json | grep -q '"state":"connected"'; }
+# row: C6-keys
 if until_true 30 logged_in; then ok "it logs in as the same device"; else not_ok "it logs in as the same device" "$(tail "$site/daemon.log")"; fi
 equals "by the file's identity or the database's" "$(cli devices export | grep -c ",$name,")" 2
 stop_daemon

@@ -405,7 +405,9 @@ static int change_error(const struct ch_change *change)
 		return CH_E_UNKNOWN;
 	if (strcmp(change->name, "ours") == 0)
 		return CH_E_STATE;
-	return memmem(change->csv, change->csv_len, "bad", 3) != NULL ? CH_E_CONFIG : 0;
+	return change->csv_len > 0 && memmem(change->csv, change->csv_len, "bad", 3) != NULL
+		       ? CH_E_CONFIG
+		       : 0;
 }
 
 int ch_collector_change(struct ch_collector *collector, const struct ch_change *change,

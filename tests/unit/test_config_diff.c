@@ -75,3 +75,14 @@ Test(config_diff, what_a_reload_applies_is_not_named)
 	       "devices: {file: e.csv, unknown: quarantine}\n",
 	       "");
 }
+
+#define WITH_DATABASE(name)                                                                        \
+	"trust: {manufacturers: [{name: borg, ca: b.pem, identifier: san-dns}]}\n"                 \
+	"credentials: [{name: other, tls-cert: x.pem, tls-key: x.key}]\n"                          \
+	"devices: {file: e.csv, database: " name "}\n"
+
+Test(config_diff, another_database_needs_a_restart)
+{
+	expect(WITH_DATABASE("a.db"), WITH_DATABASE("a.db"), "");
+	expect(WITH_DATABASE("a.db"), WITH_DATABASE("b.db"), CHANGED("devices.database"));
+}

@@ -136,6 +136,7 @@ Test(devices, an_empty_inventory_is_one)
 	ch_devices_free(devices);
 }
 
+/* row: C6-keys */
 Test(devices, several_lines_of_one_name_are_identities_of_one_device)
 {
 	struct ch_devices *devices = parse_well("acme,SN1,r1,first,\n"
@@ -192,11 +193,11 @@ static int merge(const struct ch_devices *previous, const char *file, const char
 	struct ch_buf texts[2] = {text_of(file != NULL ? file : ""),
 				  text_of(database != NULL ? database : "")};
 	struct ch_buf said = {0};
-	struct ch_devices_input input = {.config = &both, .previous = previous};
+	struct ch_devices_input input = {
+		.config = &both, .previous = previous, .database_file = "i.db"};
 	int err;
 
 	both = config;
-	both.devices_database = "i.db";
 	input.file = file != NULL ? &texts[0] : NULL;
 	input.database = database != NULL ? &texts[1] : NULL;
 	*devices = NULL;

@@ -166,6 +166,7 @@ Test(requests, budget_ends_the_largest_holder_not_the_next_caller)
 	check_baseline();
 }
 
+/* row: C6-enrol */
 Test(requests, unknown_device_is_remembered_only_with_proven_key)
 {
 	struct ch_quarantine_view view;
@@ -230,6 +231,7 @@ static void stranger_calls(struct device *d, const struct ch_credential *key, en
 	check_baseline();
 }
 
+/* row: C6-reject */
 Test(requests, an_unknown_key_is_news_once_and_a_rejected_one_never)
 {
 	struct ch_quarantine_view view;

@@ -53,7 +53,9 @@ static int seed_hash(void)
 static int load_policy(struct ch_collector *c, struct ch_buf *text)
 {
 	struct ch_devices *devices;
-	int err = ch_devices_load(&(struct ch_devices_input){.config = c->config}, &devices, text);
+	const struct ch_devices_input from = {.config = c->config,
+					      .database_file = c->config->devices_database};
+	int err = ch_devices_load(&from, &devices, text);
 
 	if (err != 0)
 		return err;

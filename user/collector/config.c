@@ -204,6 +204,7 @@ void ch_config_free(struct ch_config *config)
 	free(config->profiles);
 	free(config->crl);
 	free(config->devices_file);
+	free(config->devices_database);
 	free(config->control_socket);
 	free(config->spool_directory);
 	free(config->certificates);

@@ -70,7 +70,7 @@ int ch_config_diff(const struct ch_config *running, const struct ch_config *next
 		const char *a = (const char *)running + option->offset;
 		const char *b = (const char *)next + option->offset;
 
-		if (section->live ||
+		if ((section->live && !option->restart) ||
 		    (section->list ? is_same_in_list(section, option, running, next)
 				   : is_same(option, a, b)))
 			continue;

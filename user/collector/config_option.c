@@ -156,13 +156,16 @@ _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind)
 const struct ch_option ch_options[] = {
 	{CH_SECTION_ROOT, "record-layer", CH_OPTION_CHOICE, IN(record_layer), .choices = layers,
 	 .fallback = "auto",
-	 .help = "where TLS records are protected after the handshake: auto (in the kernel where it "
-		 "can do all that TLS demands, else in user space), kernel (also TLS 1.3 on a kernel "
+	 .help = "where TLS records are protected after the handshake: auto (in the kernel where "
+		 "it "
+		 "can do all that TLS demands, else in user space), kernel (also TLS 1.3 on a "
+		 "kernel "
 		 "that cannot change keys: a KeyUpdate then ends the session), user"},
 	{CH_SECTION_ROOT, "extended-master-secret", CH_OPTION_CHOICE, IN(master_secret),
 	 .choices = master_secrets, .fallback = "require",
 	 .help = "TLS 1.2 with devices that lack RFC 7627: require refuses them, if-offered takes "
-		 "them (a device in the middle can then make two sessions share their keys); TLS 1.3 "
+		 "them (a device in the middle can then make two sessions share their keys); TLS "
+		 "1.3 "
 		 "always has it"},
 
 	{CH_SECTION_LISTEN, "name", CH_OPTION_NAME, OF(listener, name), .required = true,
@@ -173,18 +176,22 @@ const struct ch_option ch_options[] = {
 	 .choices = transports, .fallback = "netconf-tls", .help = "what devices speak there"},
 
 	{CH_SECTION_TRUST, "crl", CH_OPTION_PATH, IN(crl),
-	 .help = "revocation lists of all manufacturers: a file, or a directory whose files are read but "
+	 .help = "revocation lists of all manufacturers: a file, or a directory whose files are "
+		 "read but "
 		 "for names with a leading dot; PEM or DER, complete or delta. Read again in the "
-		 "background when it changes; a session whose certificate is revoked by then is closed"},
-	{CH_SECTION_TRUST, "crl-refresh", CH_OPTION_DURATION, IN(crl_refresh_ns), SECOND, 24 * HOUR, 1,
-	 .fallback = "5min",
-	 .help = "how often to look at trust.crl where the kernel does not tell of changes (a network "
+		 "background when it changes; a session whose certificate is revoked by then is "
+		 "closed"},
+	{CH_SECTION_TRUST, "crl-refresh", CH_OPTION_DURATION, IN(crl_refresh_ns), SECOND, 24 * HOUR,
+	 1, .fallback = "5min",
+	 .help = "how often to look at trust.crl where the kernel does not tell of changes (a "
+		 "network "
 		 "file system)"},
 
 	{CH_SECTION_MANUFACTURERS, "name", CH_OPTION_NAME, OF(manufacturer, name), .required = true,
 	 .help = "how the inventory calls the manufacturer"},
 	{CH_SECTION_MANUFACTURERS, "ca", CH_OPTION_PATH, OF(manufacturer, ca), .required = true,
-	 .help = "PEM file, or directory of them (*.pem, *.crt, *.cer), with the CA certificates that "
+	 .help = "PEM file, or directory of them (*.pem, *.crt, *.cer), with the CA certificates "
+		 "that "
 		 "are trust anchors for this manufacturer's devices, and for no other's"},
 	{CH_SECTION_MANUFACTURERS, "identifier", CH_OPTION_CHOICE, OF(manufacturer, identifier),
 	 .choices = identifiers, .required = true,
@@ -192,13 +199,17 @@ const struct ch_option ch_options[] = {
 
 	{CH_SECTION_MANUFACTURERS, "revocation", CH_OPTION_CHOICE, OF(manufacturer, revocation),
 	 .choices = revocations, .fallback = "if-present",
-	 .help = "if-present: a device is refused if a list or its stapled OCSP response says that it or "
-		 "a CA above it is revoked; require: each certificate below the anchor needs a valid list, "
+	 .help = "if-present: a device is refused if a list or its stapled OCSP response says that "
+		 "it or "
+		 "a CA above it is revoked; require: each certificate below the anchor needs a "
+		 "valid list, "
 		 "the device's own a list or a staple; off: nothing is looked up"},
 	{CH_SECTION_MANUFACTURERS, "stale-crl", CH_OPTION_CHOICE, OF(manufacturer, stale_crl),
 	 .choices = stale_policies, .fallback = "accept",
-	 .help = "what a list or staple behind its nextUpdate says of a certificate that it does not "
-		 "revoke: accept (that it is good, counted) or refuse (nothing: the device is refused)"},
+	 .help = "what a list or staple behind its nextUpdate says of a certificate that it does "
+		 "not "
+		 "revoke: accept (that it is good, counted) or refuse (nothing: the device is "
+		 "refused)"},
 
 	{CH_SECTION_CREDENTIALS, "name", CH_OPTION_NAME, OF(credential, name), .required = true,
 	 .help = "how the inventory calls the credential"},
@@ -220,15 +231,17 @@ const struct ch_option ch_options[] = {
 		 "(the running configuration), subscribe (RFC 5277 notifications)"},
 	{CH_SECTION_PROFILES, "subscribe-without-interleave", CH_OPTION_BOOL,
 	 OF(profile, subscribe_without_interleave), .fallback = "false",
-	 .help = "subscribe also where the device lacks :interleave; it takes no requests afterwards"},
+	 .help = "subscribe also where the device lacks :interleave; it takes no requests "
+		 "afterwards"},
 	{CH_SECTION_PROFILES, "probe-interval", CH_OPTION_DURATION, OF(profile, probe_interval_ns),
 	 SECOND, 24 * HOUR, 1, .fallback = "0", .zero = "never",
 	 .help = "how long a session may be silent before the device is asked whether it lives"},
 
 	{CH_SECTION_DEVICES, "file", CH_OPTION_PATH, IN(devices_file), .required = true,
 	 .help = "CSV file: manufacturer,identifier,name,credential,profile"},
-	{CH_SECTION_DEVICES, "database", CH_OPTION_PATH, IN(devices_database),
-	 .help = "SQLite file with the devices that were accepted or imported, made if missing; the "
+	{CH_SECTION_DEVICES, "database", CH_OPTION_PATH, IN(devices_database), .restart = true,
+	 .help = "SQLite file with the devices that were accepted or imported, made if missing; "
+		 "the "
 		 "inventory is what it and the CSV file hold together; without it the inventory "
 		 "cannot be changed while the daemon runs"},
 	{CH_SECTION_DEVICES, "unknown", CH_OPTION_CHOICE, IN(unknown), .choices = unknown,
@@ -241,8 +254,8 @@ const struct ch_option ch_options[] = {
 	 .help = "let devices test by heartbeat whether the collector lives. RFC 8071 demands it: "
 		 "false is for networks whose middleboxes drop a ClientHello with this extension, "
 		 "and warns at the start"},
-	{CH_SECTION_ALIVENESS, "max-wait", CH_OPTION_DURATION, IN(heartbeat_max_wait_ns),
-	 SECOND, 24 * HOUR, 1, .fallback = "30s", .zero = "never",
+	{CH_SECTION_ALIVENESS, "max-wait", CH_OPTION_DURATION, IN(heartbeat_max_wait_ns), SECOND,
+	 24 * HOUR, 1, .fallback = "30s", .zero = "never",
 	 .help = "silence before the device is asked, and time for each answer"},
 	{CH_SECTION_ALIVENESS, "max-attempts", CH_OPTION_UINT, IN(heartbeat_max_attempts), 1, 255,
 	 .fallback = "3", .help = "questions without an answer that end the session"},
@@ -257,7 +270,8 @@ const struct ch_option ch_options[] = {
 	 .fallback = "1GiB", .help = "of all spool files together; the oldest are removed first"},
 	{CH_SECTION_SPOOL, "file-bytes", CH_OPTION_SIZE, IN(spool_file_bytes), 64 * KIB, 64 * GIB,
 	 .fallback = "64MiB",
-	 .help = "size at which a file is rotated; no more than an eighth of max-bytes, which lowers "
+	 .help = "size at which a file is rotated; no more than an eighth of max-bytes, which "
+		 "lowers "
 		 "the default too"},
 
 	{CH_SECTION_LIMITS, "threads", CH_OPTION_UINT, IN(threads), 1, 128, .fallback = "0",
@@ -267,12 +281,14 @@ const struct ch_option ch_options[] = {
 	 .fallback = "16384", .help = "connections in any state; more are reset and counted"},
 	{CH_SECTION_LIMITS, "max-handshakes", CH_OPTION_UINT, IN(max_handshakes), 1, 1048576,
 	 .fallback = "1024",
-	 .help = "connections that are logging in; no more than max-sessions, which lowers the default "
+	 .help = "connections that are logging in; no more than max-sessions, which lowers the "
+		 "default "
 		 "too"},
 	{CH_SECTION_LIMITS, "login-timeout", CH_OPTION_DURATION, IN(login_timeout_ns), 100 * MS,
 	 HOUR / 6, 1, .fallback = "10s", .help = "from accept to the NETCONF hello of the device"},
 	{CH_SECTION_LIMITS, "max-message", CH_OPTION_SIZE, IN(max_message), KIB, GIB,
-	 .fallback = "16MiB", .help = "of one NETCONF message, a longer one ends the session; no more than byte-budget, "
+	 .fallback = "16MiB",
+	 .help = "of one NETCONF message, a longer one ends the session; no more than byte-budget, "
 		 "which lowers the default too"},
 	{CH_SECTION_LIMITS, "max-chunks", CH_OPTION_UINT, IN(max_chunks), 1, UINT32_MAX,
 	 .fallback = "1048576", .help = "chunks of one NETCONF message (RFC 6242 framing)"},

@@ -71,6 +71,7 @@ struct ch_option {
 	uint64_t unit_ns;     /**< duration: nanoseconds per stored unit */
 	const char *fallback; /**< the default as a person would write it; NULL = none */
 	bool required;	      /**< where its section is present */
+	bool restart;	      /**< a reload does not apply it, though its section is live */
 	const char *zero;     /**< what 0 means where 0 is allowed outside of @min..@max */
 	const struct ch_choice *choices;
 	const char *help;

@@ -61,6 +61,8 @@ struct ch_devices_input {
 	bool keep_file; /**< ch_devices_load: as if @file were NULL, instead of reading it */
 	/** Rows of the database as such text, taken; NULL = no database. */
 	struct ch_buf *database;
+	/** What mistakes call the database, and where ch_devices_load reads it; NULL = none. */
+	const char *database_file;
 };
 
 /**
@@ -74,8 +76,8 @@ CH_NODISCARD int ch_devices_build(const struct ch_devices_input *input, struct c
 				  struct ch_buf *error);
 
 /**
- * As ch_devices_build with what the file (unless keep_file) and the database (if any) of
- * @from->config hold now; its texts are not looked at.
+ * As ch_devices_build with what the file (unless keep_file) and the database hold now;
+ * its texts are not looked at.
  */
 CH_NODISCARD int ch_devices_load(const struct ch_devices_input *from, struct ch_devices **devices,
 				 struct ch_buf *error);

@@ -57,8 +57,7 @@ static void read_text(struct building *b, enum ch_devices_source source, struct 
 		return;
 	}
 	b->reading.database = source == CH_SOURCE_DATABASE;
-	b->reading.diag.file =
-		b->reading.database ? config->devices_database : config->devices_file;
+	b->reading.diag.file = b->reading.database ? b->input->database_file : config->devices_file;
 	ch_devices_read(&b->reading, &text->buf);
 }
 
@@ -135,7 +134,7 @@ static const char *place_of(const struct building *b, const struct ch_devices_ro
 	const struct ch_config *config = b->input->config;
 
 	if (earlier->database)
-		snprintf(text, PLACE_TEXT, "in %s", config->devices_database);
+		snprintf(text, PLACE_TEXT, "in %s", b->input->database_file);
 	else if (row->database)
 		snprintf(text, PLACE_TEXT, "on line %u of %s", earlier->line, config->devices_file);
 	else
@@ -164,8 +163,8 @@ static uint32_t device_of(struct building *b, const struct ch_devices_row *row)
 	device = &devices->rows[index];
 	if (device->identity != CH_DEVICE_NONE &&
 	    (device->credential != row->credential || device->profile != row->profile)) {
-		b->reading.diag.file = row->database ? b->input->config->devices_database
-						     : b->input->config->devices_file;
+		b->reading.diag.file =
+			row->database ? b->input->database_file : b->input->config->devices_file;
 		ch_devices_complain(
 			&b->reading, row,
 			"the name \"%.64s\" is %s too, with another %s; all lines of "
@@ -212,7 +211,7 @@ static void index_row(struct building *b, const struct ch_devices_row *row)
 	uint32_t device = device_of(b, row);
 	char place[PLACE_TEXT];
 
-	b->reading.diag.file = row->database ? config->devices_database : config->devices_file;
+	b->reading.diag.file = row->database ? b->input->database_file : config->devices_file;
 	if (earlier == CH_DEVICE_NONE) {
 		devices->by_identity.slots[key.free_slot] =
 			(struct ch_devices_slot){key.tag, devices->identity_count};
@@ -354,11 +353,11 @@ int ch_devices_parse(const struct ch_config *config, struct ch_buf *text,
 }
 
 /* The rows of the database, as it is now. */
-static int read_database(const struct ch_config *config, struct ch_buf *rows, struct ch_buf *error)
+static int read_database(const char *file, struct ch_buf *rows, struct ch_buf *error)
 {
 	struct ch_inventory *inventory;
 	char text[CH_INVENTORY_ERROR];
-	int err = ch_inventory_open_read(config->devices_database, &inventory, text);
+	int err = ch_inventory_open_read(file, &inventory, text);
 
 	if (err != 0)
 		return ch_buf_append_str(error, text) != 0 ? -ENOMEM : err;
@@ -392,11 +391,11 @@ int ch_devices_load(const struct ch_devices_input *from, struct ch_devices **dev
 	int err = 0;
 
 	input.file = from->keep_file ? NULL : &text;
-	input.database = from->config->devices_database != NULL ? &rows : NULL;
+	input.database = from->database_file != NULL ? &rows : NULL;
 	if (input.file != NULL)
 		err = read_file(from->config, &text, error);
 	if (err == 0 && input.database != NULL)
-		err = read_database(from->config, &rows, error);
+		err = read_database(from->database_file, &rows, error);
 	if (err == 0)
 		return ch_devices_build(&input, devices, error);
 	ch_buf_deinit(&text);

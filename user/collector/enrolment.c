@@ -55,6 +55,8 @@ static int CH_PRINTF(3, 4) say(struct job *job, int error, const char *fmt, ...)
 
 static int say_inventory(struct ch_enrolment *e, struct job *job, int error)
 {
+	if (error != 0)
+		job->text.len = 0; /* what was said before did not come true */
 	return error == CH_E_CONFIG ? say(job, error, "%s", ch_inventory_error(e->inventory))
 				    : error;
 }
@@ -273,7 +275,11 @@ static int try_it(struct ch_enrolment *e, const struct ch_policy *policy, struct
 	struct ch_buf rows = {0};
 	struct ch_buf error = {0};
 	const struct ch_devices_input input = {
-		.config = policy->config, .previous = policy->devices, .database = &rows};
+		.config = policy->config,
+		.previous = policy->devices,
+		.database = &rows,
+		.database_file = e->collector->config->devices_database,
+	};
 	int err = say_inventory(e, job, ch_inventory_rows(e->inventory, &rows));
 
 	/* The reader of CSV writes one byte behind the text. */
@@ -332,7 +338,9 @@ static void put_into_force(struct ch_enrolment *e, struct job *jobs)
 		/* Only now: a call before would have put it there again. */
 		if (job->change.kind == CH_CHANGE_ACCEPT)
 			ch_quarantine_forget(quarantine, job->view.spki_sha256);
-		if (err != 0)
+		if (err == CH_E_STATE)
+			job->error = -ECANCELED;
+		else if (err != 0)
 			job->error = say(job, err, "; it is in the database, but not in force: %s",
 					 text != NULL ? text : ch_error_text(err));
 	}

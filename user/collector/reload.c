@@ -68,6 +68,8 @@ static int load_devices(struct run *run, struct ch_devices **devices)
 		.reusable_ctx = run->c->shared.registry,
 		/* A change of the database must not publish a file that is being edited. */
 		.keep_file = run->kind == CH_RELOAD_DEVICES,
+		/* Another one needs a restart: its writer opened this one. */
+		.database_file = run->c->config->devices_database,
 	};
 
 	return ch_devices_load(&from, devices, &run->text);
