@@ -129,7 +129,7 @@ Test(swap, one_identity_more_for_the_device_stays)
 
 Test(swap, other_credential_or_profile_stays)
 {
-	struct ch_config_profile more[2] = {profiles[0], {.name = "quiet"}};
+	static struct ch_config_profile more[2] = {{.name = "default"}, {.name = "quiet"}};
 	struct ch_conn *conn = log_in(&pool[0]);
 
 	same_config();
