@@ -112,6 +112,11 @@ static const struct sim_impostor table[] = {
 	 .act = SIM_ACT_JUNK_RECORD, .help = "asks for a certificate after the handshake"},
 	{"record-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
 	 .act = SIM_ACT_EMPTY_RECORDS, .help = "thousands of empty records"},
+	{"update-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
+	 .tls = SIM_TLS_ONLY_1_3, .act = SIM_ACT_KEY_UPDATES,
+	 .help = "changes its keys thousands of times, and asks for ours each time"},
+	{"alert-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
+	 .act = SIM_ACT_WARNINGS, .help = "thousands of user_canceled, and stays"},
 	{"heartbleed", CH_REASON_CLOSED_BY_DEVICE, .identity = SIM_IDENTITY_SPARE,
 	 .act = SIM_ACT_HEARTBLEED,
 	 .help = "asks for 16 kB by a heartbeat of one; leaves when it got only what is due"},
@@ -220,6 +225,32 @@ static int send_junk_record(struct sim_device *device)
 	return ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
 }
 
+/* Each under the key that the one before it brought. */
+static int send_key_updates(struct sim_device *device)
+{
+	static const uint8_t key_update[] = {24, 0, 0, 1, 1};
+	const struct ch_slice part = {key_update, sizeof(key_update)};
+	int err = 0;
+
+	for (unsigned i = 0; i < EMPTY_RECORDS && !err; i++) {
+		err = ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
+		if (!err)
+			err = ch_record_rekey(&device->record, true);
+	}
+	return err;
+}
+
+static int send_warnings(struct sim_device *device)
+{
+	static const uint8_t user_canceled[] = {1, 90};
+	const struct ch_slice part = {user_canceled, sizeof(user_canceled)};
+	int err = 0;
+
+	for (unsigned i = 0; i < EMPTY_RECORDS && !err; i++)
+		err = ch_record_seal(&device->record, CH_RECORD_ALERT, &part, 1, &device->out);
+	return err;
+}
+
 static int send_empty_records(struct sim_device *device)
 {
 	int err = 0;
@@ -317,6 +348,10 @@ int sim_impostor_login(struct sim_device *device)
 		return send_junk_record(device);
 	case SIM_ACT_EMPTY_RECORDS:
 		return send_empty_records(device);
+	case SIM_ACT_KEY_UPDATES:
+		return send_key_updates(device);
+	case SIM_ACT_WARNINGS:
+		return send_warnings(device);
 	case SIM_ACT_STALL:
 		device->stall = true;
 		return 0;

@@ -71,8 +71,7 @@ add openssl-1.3-half-rtt openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13
 add openssl-1.3-half-rtt-base-1.0 openssl version=1.3 n=10 want=half-rtt+sent -- --tls 13 --half-rtt --base 10
 add openssl-1.3-half-rtt-dribbled openssl version=1.3 n=3 want=half-rtt+sent -- --tls 13 --half-rtt --dribble 1
 add openssl-1.3-half-rtt-distrusts-the-collector openssl row=C8-refused check=refused ends=client-certificate-refused event=device-disconnected ca=stranger -- --tls 13 --half-rtt
-# row: 8446-update
-add openssl-1.3-key-update-asked-often openssl version=1.3 n=40 want=collector+key-update+0 -- --tls 13 --key-update 1 --key-update-asks
+add openssl-1.3-key-update-asked-often openssl row=8446-update version=1.3 n=40 want=collector+key-update+0 -- --tls 13 --key-update 1 --key-update-asks
 
 # Suites and groups, in each library's words.
 for suite in AES_128_GCM_SHA256 AES_256_GCM_SHA384 CHACHA20_POLY1305_SHA256; do
@@ -112,8 +111,7 @@ for suite in AES128-GCM-SHA256 AES256-GCM-SHA384 CHACHA20-POLY1305-SHA256; do
 done
 add gnutls-1.2-only-cbc gnutls check=refused ends=no-shared-cipher -- --tls 12 --ciphers AES-128-CBC
 add gnutls-1.3-only-ccm gnutls check=refused ends=no-shared-cipher -- --tls 13 --ciphers AES-128-CCM
-# row: 9325-ems
-add openssl-1.2-no-extended-master-secret openssl check=refused ends=no-extended-master-secret event=auth-failed named=1 want=collector+failed:,handshake+failure -- --tls 12 --no-ems
+add openssl-1.2-no-extended-master-secret openssl row=9325-ems check=refused ends=no-extended-master-secret event=auth-failed named=1 want=collector+failed:,handshake+failure -- --tls 12 --no-ems
 add openssl-1.3-only-x448 openssl check=refused ends=no-shared-cipher -- --tls 13 --groups X448
 # The device takes RSA signatures only, and the collector has none.
 for v in 1.2 1.3; do

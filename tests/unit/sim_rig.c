@@ -283,15 +283,31 @@ static void on_heartbeat(struct rig *rig, const struct ch_record_event *event)
 	}
 }
 
-static void on_record(struct rig *rig, const struct ch_record_event *event)
+static void on_alert(struct rig *rig, const struct ch_record_event *event)
 {
 	uint8_t code;
 
+	switch (ch_alert_parse(event->data, event->len, true, &code)) {
+	case CH_ALERT_CLOSED:
+		end(rig, CH_REASON_CLOSED_BY_DEVICE);
+		break;
+	case CH_ALERT_WARNING:
+		break;
+	case CH_ALERT_FATAL:
+	case CH_ALERT_MALFORMED:
+		end(rig, ch_alert_refuses_certificate(code) ? CH_REASON_CLIENT_CERT_REFUSED
+							    : CH_REASON_TLS_ALERT);
+		break;
+	}
+}
+
+static void on_record(struct rig *rig, const struct ch_record_event *event)
+{
 	if (event->type == CH_RECORD_HEARTBEAT) {
 		on_heartbeat(rig, event);
 		return;
 	}
-	if (event->type == CH_RECORD_DATA && event->len == 0 && ++rig->empty > 64)
+	if ((event->type != CH_RECORD_DATA || event->len == 0) && ++rig->control > 64)
 		end(rig, CH_REASON_RECORD_FLOOD);
 	else if (event->type == CH_RECORD_DATA)
 		on_plain(rig, event->data, event->len);
@@ -299,11 +315,8 @@ static void on_record(struct rig *rig, const struct ch_record_event *event)
 		follow_key_update(rig, event->data[4]);
 	else if (event->type != CH_RECORD_ALERT)
 		end(rig, CH_REASON_UNEXPECTED_RECORD);
-	else if (ch_alert_parse(event->data, event->len, true, &code) == CH_ALERT_CLOSED)
-		end(rig, CH_REASON_CLOSED_BY_DEVICE);
 	else
-		end(rig, ch_alert_refuses_certificate(code) ? CH_REASON_CLIENT_CERT_REFUSED
-							    : CH_REASON_TLS_ALERT);
+		on_alert(rig, event);
 }
 
 static void read_records(struct rig *rig)

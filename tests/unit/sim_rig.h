@@ -33,7 +33,7 @@ struct rig {
 	enum ch_reason reason; /* how it ended; NONE = it lives */
 	uint32_t pump_bytes;   /* bytes the device gets at a time; 0 = all */
 	uint32_t replies, notifications, closed;
-	uint32_t empty; /* records of no data */
+	uint32_t control; /* records without application data, heartbeats apart */
 	uint32_t updates, update_asks; /* KeyUpdates of the device */
 	struct ch_heartbeat heartbeat;
 	uint32_t beats;	    /* answers of the device */

@@ -70,8 +70,8 @@ Test(sim_impostor, sessions_end_for_their_reason)
 	static const char *const names[] = {
 		"broken-chunk",	   "huge-message",     "many-chunks", "junk-message",
 		"deep-xml",	   "unexpected-reply", "leaves",      "bad-record",
-		"junk-record",	   "record-flood",     "heartbleed",  "long-heartbeat",
-		"heartbeat-flood",
+		"junk-record",	   "record-flood",     "update-flood", "alert-flood",
+		"heartbleed",	   "long-heartbeat",   "heartbeat-flood",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_reason(names[i]);
