@@ -111,7 +111,7 @@ end_fleet
 stop_daemon TERM
 equals "the daemon of the roll-over ends well" "$status" 0
 
-# What ends soon: told at the start and after a reload.
+# What ends soon: told at the start and after a reload. A day less than asked for, unless it is the same second.
 site ending 1
 certificate soon 10
 certificate later 100
@@ -120,15 +120,15 @@ cp "$site/soon.key" "$site/cert.key"
 sed -i 's|tls-cert: client.pem, tls-key: client.key|tls-cert: cert.pem, tls-key: cert.key|' "$site/callhomed.yaml"
 start_daemon || exit 1
 until_true 10 events '"event":"credential-expiring","credential":"default","option":"tls-cert","subject":"/CN=soon"'
-equals "a client certificate that ends soon is an event" "$(events '"event":"credential-expiring".*"days_left":9')" 1
+equals "a client certificate that ends soon is an event" "$(events '"event":"credential-expiring".*"days_left":(9|10)[,}]')" 1
 matches "and a line in the log" "$(cat "$site/daemon.log")" \
-	'event=credential-expiring credential=default option=tls-cert subject="/CN=soon" days-left=9'
-equals "the status has the days" "$(cli status --json | field credential_days)" 9
+	'event=credential-expiring credential=default option=tls-cert subject="/CN=soon" days-left=(9|10)$'
+matches "the status has the days" "$(cli status --json | field credential_days)" '^(9|10)$'
 matches "doctor says so" "$(cli doctor)" '^WRONG no client certificate and no anchor ends within 30 days'
 cp "$site/later.pem" "$site/cert.pem"
 cp "$site/later.key" "$site/cert.key"
 cli reload --wait >/dev/null
-equals "after a reload it is looked at again" "$(cli status --json | field credential_days)" 99
+matches "after a reload it is looked at again" "$(cli status --json | field credential_days)" '^(99|100)$'
 until_true 10 eval 'cli doctor | grep -q "^ok    no client certificate"'
 matches "and doctor is content" "$(cli doctor)" '^ok    no client certificate and no anchor ends within 30 days'
 equals "no second event" "$(events '"event":"credential-expiring"')" 1
