@@ -130,8 +130,8 @@ fi
 # row: S-conn
 equals "a periodic connection that is idle is closed by the device, and that is no failure" \
 	"$(field failures <<<"$result") $(($(field idle-timeout <<<"$result") + $(field up <<<"$result")))" "0 $calls"
-result=$(sim --devices 2 --rate 0 --notify-rate 20 --connection periodic --period 1s --idle-timeout 400ms \
-	--duration 2s --json)
+result=$(sim --devices 2 --rate 0 --notify-rate 20 --connection periodic --period 1h --idle-timeout 1500ms \
+	--duration 4s --json)
 # row: S-conn
 equals "a session with messages is not idle" "$(field calls <<<"$result") $(field up <<<"$result")" "2 2"
 now=$(date +%s)
@@ -148,17 +148,19 @@ equals "calls begin at a whole period from the anchor, which may be to come" \
 # the second are ended once.
 refusals()
 {
-	"$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$(free_port)" --target "127.0.0.1:$port" --devices 2 \
-		--rate 0 --max-attempts 2 --backoff-min 50ms --start-with "$1" --duration $((3 * slow)) --quiet --json \
-		>"$tmp/result" 2>/dev/null &
-	local fleet=$! before device
+	local fleet before device
 	before=$(connected)
+	"$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$(free_port)" --target "127.0.0.1:$port" --devices 2 \
+		--rate 0 --max-attempts 2 --backoff-min 50ms --start-with "$1" --duration 10min --quiet --json \
+		>"$tmp/result" 2>/dev/null &
+	fleet=$!
 	two_more() { [ "$(connected)" -ge $((before + $1)) ]; }
 	until_true 20 two_more 2
 	for device in acme-000000 acme-000001; do
 		cli kill "$device" >/dev/null
 	done
 	until_true 20 two_more 4
+	kill -TERM "$fleet"
 	wait "$fleet"
 	field connect-refused <"$tmp/result"
 }

@@ -53,15 +53,15 @@ while read -r kind reason _; do
 	kinds[$reason]=$((${kinds[$reason]:-0} + 1))
 done < <("$BIN/callhome-sim" impostors)
 sim_start --devices 2 --impostors "${list#,}" --impostor-wait 60s --rate 20
-# row: C5a-reasons = unknown-ca self-signed certificate-expired certificate-not-yet-valid wrong-certificate-usage
+# row: C5a-reasons = unknown-ca | self-signed | certificate-expired | certificate-not-yet-valid | wrong-certificate-usage
 # row: C6a SC2 = unknown-device
 # row: C6a-issuer SC3 = wrong-manufacturer
 # row: C6b = no-identifier
 # row: C7-order = possession-not-proven
 # row: S5a C8-refused = client-certificate-refused
-# row: C5d C5c-ocsp = revoked revocation-unknown revocation-stale bad-ocsp-staple
+# row: C5d C5c-ocsp = revoked | revocation-unknown | revocation-stale | bad-ocsp-staple
 # row: 7589-2 = no-client-certificate-request
-# row: 7589-4 = truncated closed-by-device
+# row: 7589-4 = truncated | closed-by-device
 # row: 9918-version = tls-version-too-old
 # row: 9918-suites = no-shared-cipher
 for reason in "${!kinds[@]}"; do

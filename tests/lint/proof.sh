@@ -48,17 +48,21 @@ expect function-length functions.sh bench/a.c "$spdx\nint a(void)\n{\n$(yes '\ta
 expect file-shape functions.sh bench/a.c "int a;"
 expect line-length functions.sh bench/a.c "$spdx\nint $(printf 'a%.0s' {1..100});"
 
-# Rows and tags of the conformance table: a row without a test, a tag without a row.
-mkdir -p "$tree"/tests/{unit,conformance}
+# Rows and tags of the conformance table: a row without a test, a tag without a row, a document that is old.
+mkdir -p "$tree"/{docs,tests/{unit,conformance}}
 cp -r tests/tools "$tree/tests/tools"
 tag='/* row: ''A1 */'
 printf 'A1\trequirement\n' >"$tree/tests/conformance/rows.tsv"
 printf '%s\nTest(a, b)\n' "$tag" >"$tree/tests/unit/test_a.c"
+"$tree/tests/tools/conformance" >"$tree/docs/conformance.md"
 env -C "$tree" "$tree/tests/lint/conformance.sh" || lint_failed=1
+expect conformance-document conformance.sh docs/conformance.md "# Old"
+printf 'A1\trequirement\n' >"$tree/tests/conformance/rows.tsv"
+"$tree/tests/tools/conformance" >"$tree/docs/conformance.md"
 expect conformance-rows conformance.sh tests/unit/test_b.c "${tag/A1/B1}\nTest(b, b)"
 expect conformance-rows conformance.sh tests/unit/test_b.c "$tag\n\nTest(b, b)"
 expect conformance-rows conformance.sh tests/conformance/rows.tsv 'A1\trequirement\nA2\tanother'
-rm -r "$tree"/tests/{unit,tools,conformance} "$tree/tests/lint/conformance.sh"
+rm -r "$tree"/{docs,tests/{unit,tools,conformance}} "$tree/tests/lint/conformance.sh"
 
 # What only looks like a mistake passes.
 printf '%b\n' "$spdx\n/* sprintf(x) is banned */\nchar *a = \"strcpy(\\\\\"\"; int c = '\"'; int b = ch_atoi(1); // gets(x)" \

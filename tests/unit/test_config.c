@@ -92,7 +92,7 @@ Test(config, reads_the_file_of_the_manual)
 	ch_config_free(c);
 }
 
-/* row: HB7 */
+/* row: HB7 9645 */
 Test(config, reads_the_keepalives_of_rfc_9645)
 {
 	struct ch_config *c =
@@ -127,6 +127,7 @@ Test(config, passes_over_a_byte_order_mark)
 	ch_config_free(parse_well("\xef\xbb\xbf" REST));
 }
 
+/* row: 9645 */
 Test(config, has_defaults_for_all_that_may_be_left_out)
 {
 	struct ch_config *c = parse_well(REST);
