@@ -149,14 +149,12 @@ Test(worker_heartbeat, is_answered_before_the_hello_and_in_the_middle_of_a_messa
 	cr_assert_eq(only_conn()->state, CH_CONN_OPEN);
 }
 
-/* A full queue, as when the device does not read. */
-static void fill_queue(struct ch_conn *conn)
+/* So many bytes more in the queue, as when the device does not read. */
+static void fill_queue(struct ch_conn *conn, size_t len)
 {
-	size_t most = (size_t)config.max_send_queue - ch_conn_unsent(conn);
-
-	cr_assert_eq(ch_buf_reserve(&conn->queue, most), 0);
-	memset(conn->queue.data + conn->queue.len, 'x', most);
-	conn->queue.len += most;
+	cr_assert_eq(ch_buf_reserve(&conn->queue, len), 0);
+	memset(conn->queue.data + conn->queue.len, 'x', len);
+	conn->queue.len += len;
 }
 
 /* row: HB9 */
@@ -167,7 +165,7 @@ Test(worker_heartbeat, the_longest_is_answered_while_the_send_queue_is_full)
 	size_t full;
 
 	conn->sending = true;
-	fill_queue(conn);
+	fill_queue(conn, (size_t)config.max_send_queue - ch_conn_unsent(conn));
 	full = conn->queue.len;
 	device_beats(d, request_of(16365, 16384), 16384);
 	pump(d);
@@ -440,9 +438,9 @@ Test(worker_heartbeat, with_the_kernel_one_answer_waits_and_a_full_queue_does_no
 	struct ch_conn *conn = log_in_kernel();
 	struct fake_op *op;
 
-	fill_queue(conn);
-	ch_conn_flush(&worker, conn); /* the queue is in flight now, and the device does not read */
-	fill_queue(conn);
+	fill_queue(conn, 1000);
+	ch_conn_flush(&worker, conn); /* these are in flight now, and the device does not read */
+	fill_queue(conn, (size_t)config.max_send_queue - 1000);
 	record_comes(request_of(16365, 16384), 16384);
 	record_comes(HELLO_REQUEST, 24);
 	cr_assert_eq(ch_stat(&worker.stats.heartbeats_answered), 1);
@@ -454,6 +452,8 @@ Test(worker_heartbeat, with_the_kernel_one_answer_waits_and_a_full_queue_does_no
 	op = fake_find(&ring, FAKE_SEND_RECORD);
 	cr_assert_not_null(op, "before what still waits in the queue");
 	cr_assert_eq(op->len, 16384);
+	cr_assert_null(fake_find(&ring, FAKE_SEND));
+	cr_assert_eq(ch_conn_unsent(conn), config.max_send_queue - 1000);
 	cr_assert_eq(conn->state, CH_CONN_OPEN);
 }
 
