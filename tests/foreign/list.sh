@@ -151,7 +151,11 @@ for attack in certificate-request client-hello key-update-not-last half-ticket-t
 done
 # RFC 8446 section 4.6.3: neither asked for nor not
 add hostile-1.3-key-update-value openssl version=1.3 check=attack n=1 ends=unexpected-record want=collector+failed:,illegal+parameter -- --tls 13 --attack key-update-value --close none --ciphers TLS_AES_128_GCM_SHA256
-for attack in empty-handshake unknown-record inner-ccs only-zeros long-record plain-alert plain-ccs plain-unknown plain-text plain-length; do
+# Authentic, but of a type that may not come or with nothing in it: unexpected, in both record layers.
+for attack in empty-handshake unknown-record inner-ccs; do
+	add hostile-1.3-$attack openssl version=1.3 check=attack n=1 ends=unexpected-record want=collector+failed:,unexpected+message -- --tls 13 --attack $attack --close none --ciphers TLS_AES_128_GCM_SHA256
+done
+for attack in only-zeros long-record plain-alert plain-ccs plain-unknown plain-text plain-length; do
 	add hostile-1.3-$attack openssl version=1.3 check=attack n=1 ends=bad-record want=collector+failed: -- --tls 13 --attack $attack --close none --ciphers TLS_AES_128_GCM_SHA256
 done
 for attack in plain-alert plain-ccs plain-unknown plain-text plain-length; do
