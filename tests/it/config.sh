@@ -31,21 +31,21 @@ out=$("$BIN/callhomed" --check -c "$site/readme/callhomed.yaml" 2>&1)
 equals "the configuration of the README is fine" "$out" \
 	"$site/readme/callhomed.yaml: ok, 2 devices, control socket $site/readme/callhomed.sock"
 
-refused "unknown key" 's/^spool:/sppol:/' 'FILE:13:1: unknown key sppol; did you mean "spool"?'
-refused "unknown key inside" 's/max-bytes/mx-bytes/' 'FILE:13:27: unknown key spool.mx-bytes; did you mean "max-bytes"?'
-refused "wrong word" 's/unknown: reject/unknown: maybe/' 'FILE:11:39: devices.unknown: "maybe" is not allowed; write one of: reject, quarantine'
-refused "bad size" 's/1GiB/1GB1/' 'FILE:13:38: spool.max-bytes: "1GB1" is not a size; write a number with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB'
-refused "negative size" 's/1GiB/-1/' 'FILE:13:38: spool.max-bytes: "-1" is not a size; write a number with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB'
-refused "octal number" '$a limits: {max-sessions: 010}' 'FILE:14:24: limits.max-sessions: "010" is not a number; write decimal digits only'
-refused "missing CA" 's/acme-ca.pem/none.pem/' "FILE:5:24: trust.manufacturers.ca: cannot read $pki/none.pem: No such file or directory; mend the path (a relative one starts where the configuration file is)"
-refused "key that is none" 's/client.key/acme-ca.pem/' "FILE:8:52: credentials.tls-key: $pki/acme-ca.pem holds no private key: it must be PEM without a passphrase"
-refused "missing inventory" 's/devices.csv/none.csv/' "FILE:11:17: devices.file: cannot read $pki/none.csv: No such file or directory; mend the path (a relative one starts where the configuration file is)"
+refused "unknown key" 's/^spool:/sppol:/' 'FILE:14:1: unknown key sppol; did you mean "spool"?'
+refused "unknown key inside" 's/max-bytes/mx-bytes/' 'FILE:14:27: unknown key spool.mx-bytes; did you mean "max-bytes"?'
+refused "wrong word" 's/unknown: reject/unknown: maybe/' 'FILE:12:39: devices.unknown: "maybe" is not allowed; write one of: reject, quarantine'
+refused "bad size" 's/1GiB/1GB1/' 'FILE:14:38: spool.max-bytes: "1GB1" is not a size; write a number with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB'
+refused "negative size" 's/1GiB/-1/' 'FILE:14:38: spool.max-bytes: "-1" is not a size; write a number with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB'
+refused "octal number" '$a limits: {max-sessions: 010}' 'FILE:15:24: limits.max-sessions: "010" is not a number; write decimal digits only'
+refused "missing CA" 's/acme-ca.pem/none.pem/' "FILE:6:24: trust.manufacturers.ca: cannot read $pki/none.pem: No such file or directory; mend the path (a relative one starts where the configuration file is)"
+refused "key that is none" 's/client.key/acme-ca.pem/' "FILE:9:52: credentials.tls-key: $pki/acme-ca.pem holds no private key: it must be PEM without a passphrase"
+refused "missing inventory" 's/devices.csv/none.csv/' "FILE:12:17: devices.file: cannot read $pki/none.csv: No such file or directory; mend the path (a relative one starts where the configuration file is)"
 refused "bad address" 's/127.0.0.1:[0-9]*/127.0.0.1:99999/' 'FILE:2:26: listen.address: "127.0.0.1:99999" is not an address with a port; write 192.0.2.1:4335 or [2001:db8::1]:4335'
-refused "unknown action" 's/\[get-config/[reboot/' 'FILE:10:34: profiles.on-connect: "reboot" is not allowed; write one of: get-config, subscribe'
+refused "unknown action" 's/\[get-config/[reboot/' 'FILE:11:34: profiles.on-connect: "reboot" is not allowed; write one of: get-config, subscribe'
 refused "unknown profile" '/profiles:/,+1s/name: default/name: other/' "$pki/devices.csv:2: unknown profile \"default\"; add it to FILE, or correct the name"
 refused "unknown credential" '/credentials:/,+1s/name: default/name: other/' "$pki/devices.csv:2: unknown credential \"default\"; add it to FILE, or correct the name"
 long=$(printf 'a%.0s' {1..120})
-refused "long socket path" "s/callhomed.sock/$long/" "FILE:12:19: control.socket: $((${#pki} + 121)) bytes with its directory; a socket path has at most 107, choose a shorter one"
+refused "long socket path" "s/callhomed.sock/$long/" "FILE:13:19: control.socket: $((${#pki} + 121)) bytes with its directory; a socket path has at most 107, choose a shorter one"
 refused "broken YAML" 's/^listen:/listen: [/' 'FILE:2:3: not valid YAML: did not find expected node content while parsing a flow node (line 2); check indentation and quotes'
 
 echo 'manufacturer,identifier,name,credential,profile' >"$site/empty.csv"
@@ -67,7 +67,7 @@ matches "no such file: text" "$out" 'none.yaml: cannot be read: No such file or 
 out=$("$BIN/callhomed" --bogus 2>&1)
 equals "unknown option: exit status" "$?" 2
 matches "--help" "$("$BIN/callhomed" --help)" '^usage: callhomed \[-c FILE\]'
-matches "--version names the libraries" "$("$BIN/callhomed" --version | tr '\n' ' ')" 'callhome [0-9.]+ OpenSSL 3.*liburing 2.*expat_2.*libcyaml 1.*libmicrohttpd'
+matches "--version names the libraries" "$("$BIN/callhomed" --version | tr '\n' ' ')" 'callhome [0-9.]+ OpenSSL 3.*liburing 2.*expat_2.*libcyaml 1.*libmicrohttpd.*SQLite 3'
 if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then not_ok "no port was opened"; else ok "no port was opened"; fi
 
 out=$(timeout 20 "$BIN/refuse-io-uring" "$BIN/callhomed" -c "$good" 2>&1)
