@@ -48,7 +48,7 @@ LIB_tls := $(BUILD)/lib/tls.a
 LIB_kernel := $(BUILD)/lib/kernel.a
 LIB_collector := $(BUILD)/lib/collector.a
 ALL_LIBS := $(LIB_collector) $(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
-LDLIBS_ALL := -lcyaml -lyaml -lmicrohttpd -lssl -lcrypto -lexpat -luring -lsqlite3 -ljansson
+LDLIBS_ALL := -lcyaml -lyaml -lmicrohttpd -lssl -lcrypto -lexpat -luring -lsqlite3
 
 PROGRAMS := $(BUILD)/callhomed $(BUILD)/callhome $(BUILD)/callhome-crl $(BUILD)/callhome-sim
 

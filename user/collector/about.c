@@ -8,6 +8,7 @@
 #include <expat.h>
 #include <link.h>
 #include <microhttpd.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +38,9 @@ int ch_about_libraries(struct ch_buf *out)
 	struct mapped uring = {.prefix = "liburing.so.", .version = "(linked statically)"};
 
 	dl_iterate_phdr(find_mapped, &uring);
-	return ch_buf_printf(out, "%s\nliburing %s\n%s\nlibcyaml %s\nlibmicrohttpd %s\n",
+	return ch_buf_printf(out, "%s\nliburing %s\n%s\nlibcyaml %s\nlibmicrohttpd %s\nSQLite %s\n",
 			     ch_tls_library(), uring.version, XML_ExpatVersion(), cyaml_version_str,
-			     MHD_get_version());
+			     MHD_get_version(), sqlite3_libversion());
 }
 
 const char *ch_collector_control_socket(const struct ch_collector *c)
