@@ -65,8 +65,10 @@ static struct hits find_hits(const struct ch_revocation *set,
 {
 	uint64_t low = 0;
 	uint64_t high = set->hit_count;
-	struct hits found;
+	struct hits found = {NULL, 0};
 
+	if (set->hit_count == 0)
+		return found;
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
 

@@ -453,7 +453,8 @@ static int sort(struct build *build)
 		place[set->lists[i]->came] = (uint16_t)i;
 	for (uint64_t i = 0; i < set->hit_count; i++)
 		set->hits[i].list = place[set->hits[i].list];
-	qsort(set->hits, set->hit_count, sizeof(*set->hits), order_hits);
+	if (set->hit_count > 0)
+		qsort(set->hits, set->hit_count, sizeof(*set->hits), order_hits);
 	trim(build);
 	free(place);
 	return 0;
