@@ -23,17 +23,18 @@ jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 # ---------------------------------------------------------------- dependencies
 # NAME or NAME>=FLOOR. libexpat older than 2.5.0-1+deb12u5 is quadratic on hostile input.
 EXPAT_FLOOR := 2.5.0-1+deb12u5
-BUILD_PACKAGES := gcc libc6-dev libssl-dev liburing-dev libexpat1>=$(EXPAT_FLOOR) \
+BUILD_PACKAGES = gcc libc6-dev $(BPF_PACKAGES) libssl-dev liburing-dev libexpat1>=$(EXPAT_FLOOR) \
 	libexpat1-dev>=$(EXPAT_FLOOR) libcyaml-dev libyaml-dev libmicrohttpd-dev uthash-dev \
 	libjansson-dev libcurl4-openssl-dev libsqlite3-dev
-CHECK_PACKAGES := clang libclang-rt-dev libcriterion-dev g++
+CHECK_PACKAGES := clang libclang-rt-dev libcriterion-dev g++ python3
 
 # ---------------------------------------------------------------- sources, by layer
-LAYERS := core proto tls kernel collector
+LAYERS := core proto tls kernel guard collector
 core_SRC := $(wildcard user/core/*.c)
 proto_SRC := $(wildcard user/proto/*.c)
 tls_SRC := $(wildcard user/tls/*.c)
 kernel_SRC := $(wildcard kernel/*.c)
+guard_SRC := $(wildcard user/guard/*.c)
 collector_SRC := $(wildcard user/collector/*.c)
 daemon_SRC := $(wildcard user/daemon/*.c)
 cli_SRC := $(wildcard user/cli/*.c)
@@ -46,9 +47,10 @@ LIB_core := $(BUILD)/lib/core.a
 LIB_proto := $(BUILD)/lib/proto.a
 LIB_tls := $(BUILD)/lib/tls.a
 LIB_kernel := $(BUILD)/lib/kernel.a
+LIB_guard := $(BUILD)/lib/guard.a
 LIB_collector := $(BUILD)/lib/collector.a
-ALL_LIBS := $(LIB_collector) $(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
-LDLIBS_ALL := -lcyaml -lyaml -lmicrohttpd -lssl -lcrypto -lexpat -luring -lsqlite3
+ALL_LIBS := $(LIB_collector) $(LIB_guard) $(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
+LDLIBS_ALL := -lcyaml -lyaml -lmicrohttpd -lssl -lcrypto -lexpat -luring -lbpf -lsqlite3
 
 PROGRAMS := $(BUILD)/callhomed $(BUILD)/callhome $(BUILD)/callhome-crl $(BUILD)/callhome-sim
 
@@ -136,7 +138,7 @@ test-programs tsan-programs replay-programs fuzz-programs it-programs:
 	@:
 
 # What brings its own programs and targets.
-include $(wildcard bench/*/*.mk tests/*/*.mk)
+include $(wildcard bpf/*.mk bench/*/*.mk tests/*/*.mk)
 
 # ---------------------------------------------------------------- what people call
 help: ## this list

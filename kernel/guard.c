@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guard.h"
+
+#include "guard.skel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What one of the two sides holds, so that it can be emptied. */
+struct side {
+	struct guard_prefix *prefixes;
+	size_t count;
+};
+
+struct ch_guard {
+	struct guard_bpf *bpf;
+	struct ring_buffer *ring;
+	ch_guard_event_fn event_fn; /**< of the present call of ch_guard_events */
+	void *event_ctx;
+	uint32_t active;
+	struct side sides[2];
+	int cpus;
+};
+
+/* libbpf speaks on standard error otherwise; what went wrong is told by our own sentence. */
+static int say_nothing(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static void explain(int err, char why[CH_GUARD_WHY])
+{
+	if (err == -EPERM || err == -EACCES)
+		snprintf(why, CH_GUARD_WHY,
+			 "CAP_BPF is missing (%s): start as root or with AmbientCapabilities=CAP_BPF; "
+			 "in a container without it the limits work in user space",
+			 strerror(-err));
+	else if (err == -ENOSYS || err == -EINVAL)
+		snprintf(why, CH_GUARD_WHY,
+			 "this kernel does not take the program (%s): it needs CONFIG_BPF_SYSCALL, "
+			 "Linux 5.11 or newer",
+			 strerror(-err));
+	else
+		snprintf(why, CH_GUARD_WHY, "the program cannot be loaded: %s", strerror(-err));
+}
+
+static int on_event(void *ctx, void *data, size_t len)
+{
+	struct ch_guard *guard = ctx;
+
+	if (len >= sizeof(struct guard_event))
+		guard->event_fn(guard->event_ctx, data);
+	return 0;
+}
+
+static int load(struct ch_guard *guard, const struct ch_guard_options *options)
+{
+	int err;
+
+	guard->bpf = guard_bpf__open();
+	if (guard->bpf == NULL)
+		return -errno;
+	err = bpf_map__set_max_entries(guard->bpf->maps.bans, options->bans);
+	if (err == 0)
+		err = bpf_map__set_max_entries(guard->bpf->maps.buckets, options->sources);
+	if (err == 0)
+		err = guard_bpf__load(guard->bpf);
+	if (err != 0)
+		return err;
+	guard->ring = ring_buffer__new(bpf_map__fd(guard->bpf->maps.events), on_event, guard, NULL);
+	return guard->ring != NULL ? 0 : -errno;
+}
+
+int ch_guard_open(const struct ch_guard_options *options, struct ch_guard **guard,
+		  char why[CH_GUARD_WHY])
+{
+	struct ch_guard *made = calloc(1, sizeof(*made));
+	int err = -ENOMEM;
+
+	why[0] = '\0';
+	if (made == NULL)
+		return -ENOMEM;
+	libbpf_set_print(say_nothing);
+	made->cpus = libbpf_num_possible_cpus();
+	if (made->cpus > 0)
+		err = load(made, options);
+	if (err == 0) {
+		*guard = made;
+		return 0;
+	}
+	explain(err, why);
+	ch_guard_close(made);
+	return err;
+}
+
+void ch_guard_close(struct ch_guard *guard)
+{
+	if (guard == NULL)
+		return;
+	ring_buffer__free(guard->ring);
+	guard_bpf__destroy(guard->bpf);
+	free(guard->sides[0].prefixes);
+	free(guard->sides[1].prefixes);
+	free(guard);
+}
+
+int ch_guard_attach(struct ch_guard *guard, int listen_fd)
+{
+	int program = bpf_program__fd(guard->bpf->progs.guard_syn);
+
+	if (setsockopt(listen_fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) != 0)
+		return -errno;
+	return 0;
+}
+
+void ch_guard_detach(int fd)
+{
+	int unused = 0;
+
+	/* Fails only where nothing is attached. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
+}
+
+static int put(const struct bpf_map *map, const void *key, const void *value)
+{
+	return bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
+}
+
+int ch_guard_set(struct ch_guard *guard, const struct guard_settings *settings)
+{
+	const uint32_t zero = 0;
+
+	return put(guard->bpf->maps.settings, &zero, settings);
+}
+
+int ch_guard_ban(struct ch_guard *guard, const struct guard_source *source, uint64_t until_ns)
+{
+	struct guard_ban ban = {0};
+
+	(void)bpf_map_lookup_elem(bpf_map__fd(guard->bpf->maps.bans), source, &ban);
+	ban.until_ns = until_ns;
+	return put(guard->bpf->maps.bans, source, &ban);
+}
+
+int ch_guard_unban(struct ch_guard *guard, const struct guard_source *source)
+{
+	return bpf_map_delete_elem(bpf_map__fd(guard->bpf->maps.bans), source);
+}
+
+uint64_t ch_guard_ban_hits(const struct ch_guard *guard, const struct guard_source *source)
+{
+	struct guard_ban ban = {0};
+
+	if (bpf_map_lookup_elem(bpf_map__fd(guard->bpf->maps.bans), source, &ban) != 0)
+		return 0;
+	return ban.hits;
+}
+
+int ch_guard_limit(struct ch_guard *guard, const struct guard_source *source, uint64_t tat_ns)
+{
+	struct guard_bucket bucket = {0};
+
+	/* Keeps what the program counts and when it spoke last. */
+	(void)bpf_map_lookup_elem(bpf_map__fd(guard->bpf->maps.buckets), source, &bucket);
+	bucket.tat_ns = tat_ns;
+	return put(guard->bpf->maps.buckets, source, &bucket);
+}
+
+int ch_guard_limit_rule(struct ch_guard *guard, uint32_t rule, uint64_t tat_ns)
+{
+	struct guard_rule_state state = {0};
+	int fd = bpf_map__fd(guard->bpf->maps.rule_states);
+
+	if (rule >= GUARD_RULES)
+		return -EINVAL;
+	(void)bpf_map_lookup_elem(fd, &rule, &state); /* keeps the count of its events */
+	state.tat_ns = tat_ns;
+	return put(guard->bpf->maps.rule_states, &rule, &state);
+}
+
+static const struct bpf_map *trie_of(const struct ch_guard *guard, uint32_t side)
+{
+	return side == 0 ? guard->bpf->maps.prefixes_0 : guard->bpf->maps.prefixes_1;
+}
+
+/* Empties a side that is not in use. */
+static void clear(struct ch_guard *guard, uint32_t side)
+{
+	struct side *s = &guard->sides[side];
+	int fd = bpf_map__fd(trie_of(guard, side));
+
+	for (size_t i = 0; i < s->count; i++)
+		(void)bpf_map_delete_elem(fd, &s->prefixes[i]);
+	free(s->prefixes);
+	*s = (struct side){0};
+}
+
+static int fill(struct ch_guard *guard, uint32_t side, const struct guard_rule rules[GUARD_RULES],
+		const struct ch_guard_prefix *prefixes, size_t count)
+{
+	struct side *s = &guard->sides[side];
+	int err = 0;
+
+	s->prefixes = calloc(count + 1, sizeof(*s->prefixes));
+	if (s->prefixes == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < GUARD_RULES && err == 0; i++) {
+		uint32_t slot = side * GUARD_RULES + i;
+
+		err = put(guard->bpf->maps.rules, &slot, &rules[i]);
+	}
+	for (size_t i = 0; i < count && err == 0; i++) {
+		err = prefixes[i].rule < GUARD_RULES ? 0 : -EINVAL;
+		if (err == 0)
+			err = put(trie_of(guard, side), &prefixes[i].prefix, &prefixes[i].rule);
+		if (err == 0)
+			s->prefixes[s->count++] = prefixes[i].prefix;
+	}
+	return err;
+}
+
+int ch_guard_rules(struct ch_guard *guard, const struct guard_rule rules[GUARD_RULES],
+		   const struct ch_guard_prefix *prefixes, size_t count)
+{
+	const uint32_t zero = 0;
+	uint32_t next = 1 - guard->active;
+	int err;
+
+	clear(guard, next);
+	err = fill(guard, next, rules, prefixes, count);
+	if (err == 0)
+		err = put(guard->bpf->maps.active, &zero, &next);
+	if (err == 0)
+		guard->active = next;
+	else
+		clear(guard, next);
+	return err;
+}
+
+/* Sums a per-CPU counter. */
+static int sum(const struct ch_guard *guard, const struct bpf_map *map, uint32_t slot,
+	       uint64_t *values, uint64_t *total)
+{
+	int err = bpf_map_lookup_elem(bpf_map__fd(map), &slot, values);
+
+	*total = 0;
+	for (int cpu = 0; cpu < guard->cpus && err == 0; cpu++)
+		*total += values[cpu];
+	return err;
+}
+
+int ch_guard_counters(const struct ch_guard *guard, struct ch_guard_counters *counters)
+{
+	uint64_t *values = calloc((size_t)guard->cpus, sizeof(*values));
+	int err = values != NULL ? 0 : -ENOMEM;
+
+	for (uint32_t l = 0; l < GUARD_LISTENERS && err == 0; l++) {
+		for (uint32_t v = 0; v < GUARD_VERDICTS && err == 0; v++)
+			err = sum(guard, guard->bpf->maps.verdicts, guard_verdict_slot(l, v),
+				  values, &counters->verdicts[l][v]);
+		for (uint32_t r = 0; r < GUARD_RULES && err == 0; r++)
+			err = sum(guard, guard->bpf->maps.rule_hits, guard_rule_slot(l, r), values,
+				  &counters->rules[l][r]);
+	}
+	free(values);
+	return err;
+}
+
+int ch_guard_event_fd(const struct ch_guard *guard)
+{
+	return ring_buffer__epoll_fd(guard->ring);
+}
+
+int ch_guard_events(struct ch_guard *guard, ch_guard_event_fn fn, void *ctx)
+{
+	guard->event_fn = fn;
+	guard->event_ctx = ctx;
+	return ring_buffer__consume(guard->ring);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The eBPF guard (bpf/guard.bpf.c): loaded once with CAP_BPF, attached to each listener; everything
+ * behind that works without any capability. It judges SYNs; who is banned or over a limit it is told.
+ *
+ * Threads: any, at the same time, but for ch_guard_rules and ch_guard_events, which belong to one
+ * thread each.
+ */
+#include <callhome/error.h>
+#include "bpf/guard.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CH_GUARD_WHY 256 /**< bytes for the sentence below */
+
+struct ch_guard;
+
+struct ch_guard_options {
+	uint32_t bans;	  /**< entries */
+	uint32_t sources; /**< sources over their limit that are remembered */
+};
+
+/**
+ * Loads program and maps.
+ * @return 0; -EPERM (a capability is missing), another negated errno (no eBPF here), with @why: what
+ * is missing and what to do
+ */
+CH_NODISCARD int ch_guard_open(const struct ch_guard_options *options, struct ch_guard **guard,
+			       char why[CH_GUARD_WHY]);
+void ch_guard_close(struct ch_guard *guard);
+
+/** Puts the guard in front of a listening socket. Accepted sockets inherit it: see detach. */
+CH_NODISCARD int ch_guard_attach(struct ch_guard *guard, int listen_fd);
+/** Takes it off an accepted socket, where it would see every segment. */
+void ch_guard_detach(int fd);
+
+/** Limits, prefix lengths, listeners; readers see the old or the new one or a mixture, once. */
+CH_NODISCARD int ch_guard_set(struct ch_guard *guard, const struct guard_settings *settings);
+
+/** @return 0; -E2BIG: all entries are in use; a negated errno */
+CH_NODISCARD int ch_guard_ban(struct ch_guard *guard, const struct guard_source *source,
+			      uint64_t until_ns);
+/** @return 0 or -ENOENT. */
+int ch_guard_unban(struct ch_guard *guard, const struct guard_source *source);
+/** SYNs dropped since the ban; 0 without one. */
+uint64_t ch_guard_ban_hits(const struct ch_guard *guard, const struct guard_source *source);
+
+/** The bucket of a source that ran empty. May fail: the limit at accept holds in any case. */
+int ch_guard_limit(struct ch_guard *guard, const struct guard_source *source,
+				uint64_t tat_ns);
+/** The same of all sources of a rule. */
+int ch_guard_limit_rule(struct ch_guard *guard, uint32_t rule, uint64_t tat_ns);
+
+struct ch_guard_prefix {
+	struct guard_prefix prefix;
+	uint32_t rule; /**< 1..GUARD_RULES - 1 */
+};
+
+/**
+ * Replaces all rules and prefixes at once: every SYN is judged by the old set or by the new one.
+ * Rule 0 says what holds where no prefix matches. Milliseconds per thousand prefixes.
+ * @return 0; a negated errno: the old set stays in force
+ */
+CH_NODISCARD int ch_guard_rules(struct ch_guard *guard, const struct guard_rule rules[GUARD_RULES],
+				const struct ch_guard_prefix *prefixes, size_t count);
+
+/** Counters since the start, over all CPUs; they never go down. */
+struct ch_guard_counters {
+	uint64_t verdicts[GUARD_LISTENERS][GUARD_VERDICTS];
+	uint64_t rules[GUARD_LISTENERS][GUARD_RULES];
+};
+CH_NODISCARD int ch_guard_counters(const struct ch_guard *guard,
+				   struct ch_guard_counters *counters);
+
+/** Readable when events wait. */
+int ch_guard_event_fd(const struct ch_guard *guard);
+typedef void (*ch_guard_event_fn)(void *ctx, const struct guard_event *event);
+/** Delivers what waits. @return how many, or a negated errno. */
+int ch_guard_events(struct ch_guard *guard, ch_guard_event_fn fn, void *ctx);

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The guard as its operator sees it: bans for failures, limits, rules, in the kernel where eBPF loads.
+. "$(dirname "$0")/lib.sh"
+
+# try SOURCE: sends garbage from SOURCE. Prints reached (a ClientHello came), reset or silent.
+cat >"$tmp/try.py" <<'PY'
+import socket, sys
+s = socket.socket()
+s.settimeout(0.4)
+s.bind((sys.argv[1], 0))
+try:
+    s.connect(("127.0.0.1", int(sys.argv[2])))
+    s.sendall(b"this is no TLS\n")
+    print("reached" if s.recv(1) else "reset")
+except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError):
+    print("reset")
+except TimeoutError:
+    print("silent")
+PY
+try() { python3 "$tmp/try.py" "$1" "$port"; }
+
+rules='rules: [{name: friends, action: permit, prefix: 127.1.0.0/16},
+  {name: foes, action: drop, prefix: 127.2.0.0/16, log: 1}, {name: closed, action: reject, prefix: 127.3.0.0/16}]'
+
+# claims WHERE BANNED: what holds in the kernel (BANNED=silent) and at accept (BANNED=reset) alike.
+claims()
+{
+	local i
+	for i in 1 2 3; do
+		equals "$1: a source is open before its third failure ($i)" "$(try 127.0.7.1)" reached
+	done
+	# row: SC5b = *banned*set*number*
+	until_true 10 eval '[ "$(events source-banned)" = 1 ]'
+	equals "$1: a source is banned at the set number of failures" "$(try 127.0.7.1)" "$2"
+	equals "$1: a ban is of one source only" "$(try 127.0.7.2)" reached
+	# row: 2.7.2
+	equals "$1: a denied prefix" "$(try 127.2.3.4)" "$2"
+	for i in 1 2 3 4 5 6; do try 127.1.0.1 >/dev/null; done
+	equals "$1: a permitted prefix is never banned" "$(try 127.1.0.1)" reached
+	# row: 2.7.6
+	equals "$1: a rejected prefix is reset" "$(try 127.3.0.1)" reset
+	matches "$1: the ban is an event with its length" \
+		"$(grep source-banned "$site/spool/events.ndjson")" '"source":"127.0.7.1","seconds":3,'
+}
+
+site userspace 2 "guard: {mode: userspace, ban-after: 3, ban-time: 3s, $rules}"
+start_daemon || exit 1
+claims userspace reset
+sleep 3
+equals "a ban ends by itself" "$(try 127.0.7.1)" reached
+sim --devices 2 --duration 2s --no-reconnect >/dev/null 2>&1
+equals "devices log in beside it" "$(events device-connected)" 2
+stop_daemon
+
+site dry 2 "guard: {mode: userspace, dry-run: true, ban-after: 3, $rules}"
+start_daemon || exit 1
+for _ in 1 2 3 4; do try 127.0.7.1 >/dev/null; done
+equals "a dry run refuses nobody" "$(try 127.0.7.1) $(try 127.2.3.4)" "reached reached"
+stop_daemon
+
+site kernel 2 "guard: {mode: require, ban-after: 3, ban-time: 3s, bans-file: bans, $rules}"
+if ! start_daemon >"$tmp/start" 2>&1; then
+	skip "the guard in the kernel" "$(grep -o 'CAP_BPF is missing.*\|this kernel does not.*' "$site/daemon.log" | head -n 1)"
+	finish
+	exit
+fi
+claims kernel silent
+matches "what the kernel drops is told" "$(cat "$site/daemon.log")" \
+	'event=guard verdict=denied at=kernel peer=127.2.3.4:[0-9]+ local=127.0.0.1:[0-9]+ ifindex=1 rule=foes'
+sim --devices 2 --duration 2s --no-reconnect >/dev/null 2>&1
+equals "devices log in behind the filter" "$(events device-connected)" 2
+stop_daemon
+sed -i 's/ban-time: 3s/ban-time: 1h/' "$site/callhomed.yaml"
+rm -rf "$site/spool"
+start_daemon || exit 1
+for _ in 1 2 3; do try 127.0.7.1 >/dev/null; done
+until_true 10 eval '[ "$(events source-banned)" = 1 ]'
+stop_daemon
+matches "bans are written down" "$(cat "$site/bans")" '^127.0.7.1 20[0-9-]+T[0-9:]+Z 0 failures$'
+start_daemon || exit 1
+equals "a ban outlives a restart" "$(try 127.0.7.1)" silent
+echo garbage >>"$site/bans"
+sed -i 's|127.2.0.0/16|127.4.0.0/16|' "$site/callhomed.yaml"
+cli reload --wait >/dev/null
+equals "a reload puts the rules of the file in force" "$(try 127.2.3.4) $(try 127.4.3.4)" "reached silent"
+sed -i 's|127.4.0.0/16|127.4.0.1/16|' "$site/callhomed.yaml"
+matches "a rule that is no prefix is refused" "$(cli reload --wait 2>&1)" 'guard.rules.prefix: "127.4.0.1/16" is not a prefix'
+equals "and the old rules stay" "$(try 127.4.3.4)" silent
+stop_daemon
+finish
