@@ -16,6 +16,7 @@
 	X(UNKNOWN_DEVICE, "unknown-device")                                                        \
 	X(AUTH_FAILED, "auth-failed")                                                              \
 	X(NOT_ALLOWED, "not-allowed")                                                              \
+	X(BANNED, "source-banned")                                                                 \
 	X(CONNECTION_REFUSED, "connection-refused")                                                \
 	X(CONNECTION_FAILED, "connection-failed")                                                  \
 	X(IDENTITY_CONFLICT, "identity-conflict")                                                  \

@@ -14,6 +14,14 @@
 	  "max-sessions is reached; the connection was reset")                                     \
 	X(HANDSHAKE_LIMIT, "handshake-limit", LOCAL, CONNECTION_REFUSED,                           \
 	  "too many connections are logging in already; the connection was reset")           \
+	X(DENIED, "denied-by-rule", LOCAL, CONNECTION_REFUSED,                                     \
+	  "a rule of the guard denies the source; the connection was reset")                       \
+	X(BANNED, "banned", LOCAL, CONNECTION_REFUSED,                                             \
+	  "the source is banned; the connection was reset")                                        \
+	X(SOURCE_RATE, "source-rate-limit", LOCAL, CONNECTION_REFUSED,                             \
+	  "the source connects more often than its limit allows; the connection was reset")        \
+	X(SOURCE_LOGINS, "source-login-limit", LOCAL, CONNECTION_REFUSED,                          \
+	  "too many connections of the source are logging in already; the connection was reset")   \
 	X(SILENT, "silent", PEER, CONNECTION_FAILED,                                               \
 	  "the device sent nothing before the login deadline")                                     \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", PEER, CONNECTION_FAILED,                         \

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* links: guard kernel core */
+#include "user/guard/gate.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define S 1000000000ull
+#define T0 (1000 * S)
+#define U0 (1700000000 * S)
+
+static struct ch_gate *gate;
+static struct ch_buf error;
+static struct ch_gate_rule rules[8];
+static char bans_file[64];
+
+static struct ch_gate_options options(size_t rule_count)
+{
+	return (struct ch_gate_options){
+		.mode = CH_GATE_USERSPACE,
+		.sources = {.unknown = {S / 5, 9 * (S / 5)}, .known = {S / 50, 99 * (S / 50)},
+			    .pending = 4, .pending_known = 20, .failures = 5, .window_ns = 60 * S,
+			    .ban_ns = 300 * S, .ban_most_ns = 3600 * S, .known_ns = 86400 * S,
+			    .v4_bits = 32, .v6_bits = 64, .most = 1000, .bans_most = 100},
+		.rules = rules,
+		.rule_count = rule_count,
+		.bans_file = bans_file[0] != '\0' ? bans_file : NULL,
+	};
+}
+
+static void open_gate(size_t rule_count)
+{
+	struct ch_gate_options o = options(rule_count);
+
+	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
+}
+
+static void stop(void)
+{
+	ch_gate_free(gate);
+	ch_buf_deinit(&error);
+	if (bans_file[0] != '\0')
+		unlink(bans_file);
+}
+
+TestSuite(gate, .fini = stop);
+
+static struct ch_address at(const char *ip)
+{
+	struct ch_address address;
+	char text[80];
+
+	snprintf(text, sizeof(text), strchr(ip, ':') != NULL ? "[%s]:9" : "%s:9", ip);
+	cr_assert_eq(ch_address_parse(text, &address), 0);
+	return address;
+}
+
+static enum ch_reason visit(const char *ip, uint64_t now)
+{
+	struct ch_address peer = at(ip);
+	struct ch_pass pass = ch_gate_arrive(gate, -1, &peer, now);
+
+	if (pass.refused == CH_REASON_NONE)
+		ch_gate_leave(gate, &peer);
+	return pass.refused;
+}
+
+static bool fail_once(const char *ip, uint64_t now)
+{
+	struct ch_address peer = at(ip);
+	struct ch_ban ban;
+
+	return ch_gate_fail(gate, &peer, now, &ban);
+}
+
+static void set_rule(size_t i, const char *name, enum ch_gate_action action, const char *prefix)
+{
+	rules[i] = (struct ch_gate_rule){.name = name, .action = action, .prefix = prefix};
+}
+
+/* row: 2.7.6 2.8.2 */
+Test(gate, does_what_the_longest_rule_says)
+{
+	set_rule(0, "bad", CH_GATE_ACTION_DROP, "192.0.2.0/24");
+	set_rule(1, "ours", CH_GATE_ACTION_PERMIT, "192.0.2.8/29");
+	set_rule(2, "closed", CH_GATE_ACTION_REJECT, "2001:db8::/32");
+	open_gate(3);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_DENIED);
+	cr_assert_eq(visit("192.0.2.9", T0), CH_REASON_NONE);
+	cr_assert_eq(visit("198.51.100.1", T0), CH_REASON_NONE);
+	cr_assert_eq(visit("2001:db8::1", T0), CH_REASON_DENIED);
+}
+
+Test(gate, permits_without_limit_and_ban)
+{
+	set_rule(0, "ours", CH_GATE_ACTION_PERMIT, "192.0.2.0/24");
+	open_gate(1);
+	for (int i = 0; i < 1000; i++) {
+		cr_assert_eq(visit("192.0.2.9", T0), CH_REASON_NONE);
+		cr_assert_not(fail_once("192.0.2.9", T0));
+	}
+	cr_assert_eq(ch_gate_ban(gate, "192.0.2.9", 0, T0), CH_E_STATE);
+}
+
+Test(gate, limits_but_never_bans_where_a_rule_says_so)
+{
+	int refused = 0;
+
+	set_rule(0, "nat", CH_GATE_ACTION_NEVER_BAN, "192.0.2.0/24");
+	open_gate(1);
+	for (int i = 0; i < 20; i++) {
+		cr_assert_not(fail_once("192.0.2.9", T0));
+		refused += visit("192.0.2.9", T0) == CH_REASON_SOURCE_RATE;
+	}
+	cr_assert_eq(refused, 10);
+}
+
+/* row: SC5b */
+Test(gate, bans_for_failures_for_a_time)
+{
+	open_gate(0);
+	for (int i = 0; i < 4; i++)
+		cr_assert_not(fail_once("192.0.2.1", T0));
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
+	cr_assert(fail_once("192.0.2.1", T0));
+	cr_assert_eq(visit("192.0.2.1", T0 + 299 * S), CH_REASON_BANNED);
+	cr_assert_eq(visit("192.0.2.2", T0), CH_REASON_NONE);
+	cr_assert_eq(visit("192.0.2.1", T0 + 300 * S), CH_REASON_NONE);
+}
+
+/* 50 good devices and a bad one behind one address. */
+Test(gate, lets_no_bad_device_ban_the_good_ones_behind_its_nat)
+{
+	struct ch_address nat = at("192.0.2.1");
+
+	open_gate(0);
+	ch_gate_succeed(gate, &nat, T0);
+	for (int second = 0; second < 100; second++) {
+		uint64_t now = T0 + (uint64_t)second * S;
+
+		cr_assert_not(fail_once("192.0.2.1", now));
+		cr_assert_not(fail_once("192.0.2.1", now));
+		cr_assert_eq(visit("192.0.2.1", now), CH_REASON_NONE);
+	}
+}
+
+/* row: 2.6.1 */
+Test(gate, limits_the_sources_of_a_rule_together)
+{
+	int passed = 0;
+
+	set_rule(0, "customers", CH_GATE_ACTION_LIMIT, "192.0.2.0/24");
+	rules[0].limit = (struct guard_limit){S / 10, 4 * (S / 10)};
+	open_gate(1);
+	for (int i = 0; i < 50; i++) {
+		char ip[32];
+
+		snprintf(ip, sizeof(ip), "192.0.2.%d", i);
+		passed += visit(ip, T0) == CH_REASON_NONE;
+	}
+	cr_assert_eq(passed, 5);
+	cr_assert_eq(visit("198.51.100.1", T0), CH_REASON_NONE);
+}
+
+Test(gate, bans_and_lifts_by_hand)
+{
+	struct ch_ban_view views[4];
+
+	open_gate(0);
+	cr_assert_eq(ch_gate_ban(gate, "192.0.2.1", 60, T0), 0);
+	cr_assert_eq(ch_gate_ban(gate, "2001:db8:1:2::77", 0, T0), 0);
+	cr_assert_eq(ch_gate_bans(gate, T0, 0, 4, views), 2);
+	cr_assert_str_eq(views[0].source, "192.0.2.1");
+	cr_assert_eq(views[0].until_ns, T0 + 60 * S);
+	cr_assert_str_eq(views[1].source, "2001:db8:1:2::/64");
+	cr_assert_eq(views[1].until_ns, UINT64_MAX);
+	cr_assert_eq(visit("2001:db8:1:2:3::4", T0), CH_REASON_BANNED);
+	cr_assert_eq(ch_gate_unban(gate, "2001:db8:1:2::/64"), 0);
+	cr_assert_eq(visit("2001:db8:1:2:3::4", T0), CH_REASON_NONE);
+	cr_assert_eq(ch_gate_unban(gate, "2001:db8:1:2::/64"), CH_E_UNKNOWN);
+	cr_assert_eq(ch_gate_ban(gate, "192.0.2.0/24", 60, T0), CH_E_RANGE);
+	cr_assert_eq(ch_gate_ban(gate, "router7", 60, T0), CH_E_SYNTAX);
+}
+
+Test(gate, keeps_bans_over_a_restart)
+{
+	const struct ch_clocks before = {T0, U0};
+	struct ch_clocks after = {5 * S, U0 + 100 * S}; /* a reboot: the monotonic clock began anew */
+	struct ch_sources_options o = options(0).sources;
+	struct ch_sources *sources;
+	struct ch_ban list[4];
+	struct ch_buf warnings = {0};
+
+	snprintf(bans_file, sizeof(bans_file), "/tmp/bans-%d", getpid());
+	open_gate(0);
+	cr_assert_eq(ch_gate_ban(gate, "192.0.2.1", 60, T0), 0);
+	cr_assert_eq(ch_gate_ban(gate, "192.0.2.2", 600, T0), 0);
+	cr_assert_eq(ch_gate_ban(gate, "2001:db8::1", 0, T0), 0);
+	ch_gate_tick(gate, &before);
+	cr_assert_eq(ch_sources_new(&o, &sources), 0);
+	cr_assert_eq(ch_bans_read(bans_file, sources, &after, &warnings), 0);
+	cr_assert_eq(warnings.len, 0);
+	cr_assert_eq(ch_sources_bans(sources, after.now_ns, list, 4), 2);
+	cr_assert_eq(list[0].until_ns, after.now_ns + 500 * S);
+	cr_assert_eq(list[1].until_ns, UINT64_MAX);
+	ch_sources_free(sources);
+}
+
+Test(gate, reads_past_a_line_that_is_no_ban_and_says_so)
+{
+	const struct ch_clocks clocks = {T0, U0};
+	struct ch_sources_options o = options(0).sources;
+	struct ch_sources *sources;
+	struct ch_buf warnings = {0};
+	FILE *file;
+
+	snprintf(bans_file, sizeof(bans_file), "/tmp/bans-bad-%d", getpid());
+	file = fopen(bans_file, "w");
+	fputs("garbage\n192.0.2.1 never 0 operator\n192.0.2.2 2026-13-45 0 failures\n", file);
+	fclose(file);
+	cr_assert_eq(ch_sources_new(&o, &sources), 0);
+	cr_assert_eq(ch_bans_read(bans_file, sources, &clocks, &warnings), 0);
+	cr_assert_eq(ch_sources_bans(sources, T0, NULL, 0), 1);
+	cr_assert_eq(ch_buf_append(&warnings, "", 1), 0);
+	cr_assert_not_null(strstr((char *)warnings.data, ":1: not a ban"));
+	cr_assert_not_null(strstr((char *)warnings.data, ":3: not a ban"));
+	ch_buf_deinit(&warnings);
+	ch_sources_free(sources);
+}
+
+Test(gate, reloads_rules_and_keeps_their_counts)
+{
+	struct ch_gate_rule_view views[4];
+	struct ch_gate_options o;
+
+	set_rule(0, "bad", CH_GATE_ACTION_DROP, "192.0.2.0/24");
+	open_gate(1);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_DENIED);
+	set_rule(0, "other", CH_GATE_ACTION_DROP, "198.51.100.0/24");
+	set_rule(1, "bad", CH_GATE_ACTION_DROP, "203.0.113.0/24");
+	o = options(2);
+	cr_assert_eq(ch_gate_reload(gate, &o, &error), 0);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
+	cr_assert_eq(visit("203.0.113.1", T0), CH_REASON_DENIED);
+	cr_assert_eq(ch_gate_rules(gate, views, 4), 2);
+	cr_assert_str_eq(views[0].name, "bad");
+	cr_assert_eq(views[0].accepted, 2);
+	cr_assert_eq(views[1].accepted, 0);
+}
+
+Test(gate, keeps_the_old_rules_when_the_new_ones_are_wrong)
+{
+	struct ch_gate_options o;
+
+	set_rule(0, "bad", CH_GATE_ACTION_DROP, "192.0.2.0/24");
+	open_gate(1);
+	set_rule(0, "bad", CH_GATE_ACTION_DROP, "192.0.2.1/24");
+	o = options(1);
+	cr_assert_eq(ch_gate_reload(gate, &o, &error), CH_E_CONFIG);
+	cr_assert_eq(ch_buf_append(&error, "", 1), 0);
+	cr_assert_not_null(strstr((char *)error.data, "192.0.2.1/24"));
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_DENIED);
+}
+
+Test(gate, only_counts_in_a_dry_run)
+{
+	struct ch_gate_options o;
+	struct ch_gate_view view;
+
+	set_rule(0, "bad", CH_GATE_ACTION_DROP, "192.0.2.0/24");
+	o = options(1);
+	o.dry_run = true;
+	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
+	cr_assert_eq(ch_gate_ban(gate, "198.51.100.1", 0, T0), 0);
+	cr_assert_eq(visit("198.51.100.1", T0), CH_REASON_NONE);
+	ch_gate_read(gate, &view);
+	cr_assert_eq(view.accept_verdicts[GUARD_DENIED], 1);
+	cr_assert_eq(view.accept_verdicts[GUARD_BANNED], 1);
+}
+
+Test(gate, that_is_off_judges_nobody)
+{
+	struct ch_gate_options o;
+
+	set_rule(0, "bad", CH_GATE_ACTION_DROP, "192.0.2.0/24");
+	o = options(1);
+	o.mode = CH_GATE_OFF;
+	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
+	for (int i = 0; i < 100; i++) {
+		cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
+		cr_assert_not(fail_once("192.0.2.1", T0));
+	}
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* links: guard core */
+#include "user/guard/sources.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define S 1000000000ull
+#define T0 (1000 * S)
+
+static struct ch_sources *sources;
+
+static struct ch_sources_options options(void)
+{
+	return (struct ch_sources_options){
+		.unknown = {S / 5, 9 * (S / 5)},  /* 5/s, burst 10 */
+		.known = {S / 50, 99 * (S / 50)}, /* 50/s, burst 100 */
+		.pending = 4,
+		.pending_known = 20,
+		.failures = 5,
+		.window_ns = 60 * S,
+		.ban_ns = 300 * S,
+		.ban_most_ns = 3600 * S,
+		.known_ns = 86400 * S,
+		.v4_bits = 32,
+		.v6_bits = 64,
+		.most = 1000,
+		.bans_most = 3,
+	};
+}
+
+static void start(void)
+{
+	struct ch_sources_options o = options();
+
+	cr_assert_eq(ch_sources_new(&o, &sources), 0);
+}
+
+static void stop(void)
+{
+	ch_sources_free(sources);
+}
+
+TestSuite(sources, .init = start, .fini = stop);
+
+static struct guard_source at(const char *endpoint)
+{
+	struct ch_address address;
+	struct guard_source source;
+
+	cr_assert_eq(ch_address_parse(endpoint, &address), 0);
+	ch_source_of(sources, &address, &source);
+	return source;
+}
+
+static enum ch_arrival arrive(const struct guard_source *source, uint64_t now)
+{
+	struct ch_arrival_info info;
+
+	ch_sources_arrive(sources, source, now, &info);
+	return info.verdict;
+}
+
+/* Arrives and ends at once. */
+static enum ch_arrival visit(const struct guard_source *source, uint64_t now)
+{
+	enum ch_arrival verdict = arrive(source, now);
+
+	if (verdict == CH_ARRIVAL_WELCOME)
+		ch_sources_leave(sources, source);
+	return verdict;
+}
+
+/* Fails until it is banned, at most @most times. @return the length of the ban */
+static uint64_t fail_times(const struct guard_source *source, int most, uint64_t now)
+{
+	struct ch_ban_change change;
+
+	for (int i = 0; i < most; i++)
+		if (ch_sources_fail(sources, source, now, &change))
+			return change.ban.until_ns - now;
+	return 0;
+}
+
+static void expect_text(const char *endpoint, const char *text)
+{
+	struct guard_source source = at(endpoint);
+	char got[CH_SOURCE_TEXT];
+
+	ch_source_format(sources, &source, got);
+	cr_assert_str_eq(got, text);
+}
+
+Test(sources, are_v4_addresses_and_v6_networks)
+{
+	struct guard_source a = at("[2001:db8:1:2:3::4]:1");
+	struct guard_source b = at("[2001:db8:1:2:ffff::9]:2");
+	struct guard_source c = at("[2001:db8:1:3::4]:1");
+
+	cr_assert_eq(memcmp(&a, &b, sizeof(a)), 0);
+	cr_assert_neq(memcmp(&a, &c, sizeof(a)), 0);
+	expect_text("192.0.2.7:4335", "192.0.2.7");
+	expect_text("[2001:db8:1:2:3::4]:1", "2001:db8:1:2::/64");
+}
+
+Test(sources, passes_the_burst_and_then_the_rate)
+{
+	struct guard_source source = at("192.0.2.1:1");
+	int passed = 0;
+
+	for (uint64_t now = 0; now < 2 * S; now += S / 40)
+		passed += visit(&source, T0 + now) == CH_ARRIVAL_WELCOME;
+	cr_assert_geq(passed, 19);
+	cr_assert_leq(passed, 20);
+}
+
+Test(sources, tells_the_bucket_that_ran_empty)
+{
+	struct guard_source source = at("192.0.2.1:1");
+	struct ch_arrival_info info;
+
+	for (int i = 0; i < 9; i++)
+		cr_assert_eq(visit(&source, T0), CH_ARRIVAL_WELCOME);
+	ch_sources_arrive(sources, &source, T0, &info);
+	cr_assert_eq(info.verdict, CH_ARRIVAL_WELCOME);
+	cr_assert_eq(info.again_ns, T0 + S / 5);
+}
+
+Test(sources, bounds_the_connections_that_log_in_at_a_time)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(arrive(&source, T0), CH_ARRIVAL_WELCOME);
+	cr_assert_eq(arrive(&source, T0), CH_ARRIVAL_PENDING);
+	ch_sources_leave(sources, &source);
+	cr_assert_eq(arrive(&source, T0), CH_ARRIVAL_WELCOME);
+}
+
+/* row: SC5b */
+Test(sources, bans_at_the_set_number_of_failures_and_not_before)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	cr_assert_eq(fail_times(&source, 4, T0), 0);
+	cr_assert_eq(visit(&source, T0), CH_ARRIVAL_WELCOME);
+	cr_assert_eq(fail_times(&source, 1, T0), 300 * S);
+	cr_assert_eq(visit(&source, T0 + 300 * S - 1), CH_ARRIVAL_BANNED);
+	cr_assert_eq(visit(&source, T0 + 300 * S), CH_ARRIVAL_WELCOME);
+}
+
+Test(sources, forgets_failures_outside_the_window)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	for (int i = 0; i < 20; i++)
+		cr_assert_eq(fail_times(&source, 4, T0 + (uint64_t)i * 61 * S), 0);
+}
+
+Test(sources, doubles_bans_up_to_the_longest_and_halves_them_for_a_login)
+{
+	struct guard_source source = at("192.0.2.1:1");
+	const uint64_t lengths[] = {300, 600, 1200, 2400, 3600, 3600};
+	uint64_t now = T0;
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		cr_assert_eq(fail_times(&source, 5, now), lengths[i] * S, "ban %zu", i);
+		now += lengths[i] * S;
+	}
+	for (int i = 0; i < 4; i++)
+		ch_sources_succeed(sources, &source, now);
+	now += 86400 * S;
+	cr_assert_eq(fail_times(&source, 5, now), 300 * S, "a day later it is as new");
+}
+
+/* A bad device among good ones behind one address. */
+Test(sources, never_bans_a_source_that_logs_devices_in)
+{
+	struct guard_source nat = at("192.0.2.1:1");
+
+	ch_sources_succeed(sources, &nat, T0);
+	cr_assert_eq(fail_times(&nat, 1000, T0 + S), 0);
+	cr_assert_eq(visit(&nat, T0 + S), CH_ARRIVAL_WELCOME);
+	cr_assert_eq(fail_times(&nat, 5, T0 + 86401 * S), 300 * S, "once it is not known any more");
+}
+
+Test(sources, gives_a_known_one_its_own_limits)
+{
+	struct guard_source nat = at("192.0.2.1:1");
+	struct ch_arrival_info info;
+	int passed = 0;
+
+	ch_sources_succeed(sources, &nat, T0);
+	ch_sources_arrive(sources, &nat, T0, &info);
+	cr_assert(info.known);
+	for (int i = 1; i < 200; i++)
+		passed += arrive(&nat, T0) == CH_ARRIVAL_WELCOME;
+	cr_assert_eq(passed, 19);
+}
+
+Test(sources, connections_of_before_the_ban_make_it_no_longer)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	cr_assert_eq(fail_times(&source, 5, T0), 300 * S);
+	cr_assert_eq(fail_times(&source, 50, T0 + S), 0);
+	cr_assert_eq(visit(&source, T0 + 300 * S), CH_ARRIVAL_WELCOME);
+}
+
+static int ban(const char *endpoint, uint64_t until, bool *is_displaced)
+{
+	struct ch_ban made = {at(endpoint), T0, until, 0, CH_BAN_OPERATOR};
+	struct ch_ban_change change;
+	int err = ch_sources_ban(sources, &made, &change);
+
+	*is_displaced = change.displaces;
+	return err;
+}
+
+Test(sources, a_full_table_of_bans_gives_up_the_one_that_ends_first)
+{
+	struct ch_ban list[8];
+	bool is_displaced;
+
+	cr_assert_eq(ban("192.0.2.1:1", T0 + 30 * S, &is_displaced), 0);
+	cr_assert_eq(ban("192.0.2.2:1", T0 + 10 * S, &is_displaced), 0);
+	cr_assert_eq(ban("192.0.2.3:1", T0 + 20 * S, &is_displaced), 0);
+	cr_assert_not(is_displaced);
+	cr_assert_eq(ban("192.0.2.4:1", T0 + 5 * S, &is_displaced), CH_E_FULL);
+	cr_assert_eq(ban("192.0.2.5:1", T0 + 60 * S, &is_displaced), 0);
+	cr_assert(is_displaced);
+	cr_assert_eq(ch_sources_bans(sources, T0, list, 8), 3);
+	cr_assert_eq(list[0].until_ns, T0 + 20 * S);
+	cr_assert_eq(list[2].until_ns, T0 + 60 * S);
+}
+
+Test(sources, lists_and_lifts_bans)
+{
+	struct guard_source source = at("192.0.2.1:1");
+	struct ch_ban list[2];
+	bool is_displaced;
+
+	cr_assert_eq(ban("192.0.2.1:9", UINT64_MAX, &is_displaced), 0);
+	cr_assert_eq(ch_sources_bans(sources, T0, list, 2), 1);
+	cr_assert_eq(list[0].cause, CH_BAN_OPERATOR);
+	cr_assert_eq(visit(&source, T0), CH_ARRIVAL_BANNED);
+	cr_assert_eq(ch_sources_unban(sources, &source), 0);
+	cr_assert_eq(ch_sources_unban(sources, &source), CH_E_UNKNOWN);
+	cr_assert_eq(visit(&source, T0), CH_ARRIVAL_WELCOME);
+}
+
+Test(sources, all_come_in_during_a_dry_run)
+{
+	struct ch_sources_options o = options();
+	struct guard_source source = at("192.0.2.1:1");
+	struct ch_sources_load load;
+	bool is_displaced;
+
+	o.dry_run = true;
+	ch_sources_configure(sources, &o);
+	cr_assert_eq(ban("192.0.2.1:1", UINT64_MAX, &is_displaced), 0);
+	for (int i = 0; i < 6; i++)
+		cr_assert_eq(arrive(&source, T0), CH_ARRIVAL_BANNED);
+	ch_sources_load(sources, &load);
+	cr_assert_eq(load.pending, 6);
+	for (int i = 0; i < 6; i++)
+		ch_sources_leave(sources, &source);
+	ch_sources_load(sources, &load);
+	cr_assert_eq(load.pending, 0);
+}
+
+Test(sources, of_an_attacker_do_not_grow_the_table)
+{
+	struct ch_sources_load load;
+
+	for (uint32_t i = 0; i < 20000; i++) {
+		struct ch_address address = {.family = 4, .port = 1};
+		struct guard_source source;
+
+		memcpy(address.ip, &i, 4);
+		ch_source_of(sources, &address, &source);
+		visit(&source, T0 + i);
+	}
+	ch_sources_load(sources, &load);
+	cr_assert_leq(load.sources, 1000 + 64);
+	cr_assert_eq(load.pending, 0);
+}

@@ -1,0 +1,747 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gate.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND 1000000000ull
+#define MINUTE (60 * SECOND)
+
+/* One generation of rules; index 0 is "no prefix matches". */
+struct rules {
+	struct ch_gate_rule rules[GUARD_RULES]; /**< texts are the gate's names, or NULL */
+	uint64_t prefix_counts[GUARD_RULES];
+	struct ch_prefixes *prefixes;
+};
+
+/* What of a rule outlives its reload: its number is its name's for as long as the gate lives. */
+struct rule_state {
+	char *name; /**< NULL = free */
+	_Atomic uint64_t tat_ns;
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t logged; /**< hits, for the sampling of log lines */
+};
+
+struct ch_gate {
+	enum ch_gate_mode mode;
+	bool dry_run;
+	const struct ch_log *log;
+	struct ch_guard *guard; /**< NULL = at accept only */
+	char why[CH_GUARD_WHY];
+	struct ch_sources *sources;
+	struct guard_settings settings; /**< as the kernel has them */
+	pthread_rwlock_t lock;		/**< of @rules and @dry_run */
+	struct rules *rules;
+	struct rule_state states[GUARD_RULES];
+	char *bans_file;
+	_Atomic bool bans_changed;
+	uint64_t bans_written_ns;
+	uint64_t bans_most, sources_most;
+	_Atomic uint64_t bans_failed;
+	_Atomic uint64_t verdicts[CH_GATE_VERDICTS];
+};
+
+/* ---------------------------------------------------------------- names */
+
+const char *ch_gate_verdict_name(unsigned verdict)
+{
+	static const char *const names[CH_GATE_VERDICTS] = {
+		[GUARD_PASS] = "pass",
+		[GUARD_PERMIT] = "permit",
+		[GUARD_BANNED] = "banned",
+		[GUARD_DENIED] = "denied",
+		[GUARD_REJECTED] = "rejected",
+		[GUARD_RULE_LIMIT] = "rule-limit",
+		[GUARD_SOURCE_LIMIT] = "source-limit",
+		[GUARD_UNREADABLE] = "unreadable",
+		[GUARD_EVENT_LOST] = "event-lost",
+		[CH_GATE_PENDING] = "source-logins",
+	};
+
+	return verdict < CH_GATE_VERDICTS ? names[verdict] : "unknown";
+}
+
+const char *ch_gate_action_name(enum ch_gate_action action)
+{
+	static const char *const names[] = {
+		[CH_GATE_ACTION_LIMIT] = "limit",	  [CH_GATE_ACTION_PERMIT] = "permit",
+		[CH_GATE_ACTION_NEVER_BAN] = "never-ban", [CH_GATE_ACTION_DROP] = "drop",
+		[CH_GATE_ACTION_REJECT] = "reject",
+	};
+
+	return names[action];
+}
+
+/* ---------------------------------------------------------------- rules */
+
+static void rules_free(struct rules *rules)
+{
+	if (rules == NULL)
+		return;
+	ch_prefixes_free(rules->prefixes);
+	free(rules);
+}
+
+/* The number of a rule's name, old or new. @return 0 = none is free, or no memory */
+static uint32_t number_of(struct ch_gate *gate, const char *name)
+{
+	uint32_t number = 0;
+
+	for (uint32_t i = 1; i < GUARD_RULES; i++) {
+		if (gate->states[i].name == NULL)
+			number = number == 0 ? i : number;
+		else if (strcmp(gate->states[i].name, name) == 0)
+			return i;
+	}
+	if (number != 0)
+		gate->states[number].name = strdup(name);
+	return gate->states[number].name != NULL ? number : 0;
+}
+
+static int read_rule(struct ch_gate *gate, const struct ch_gate_rule *rule, struct rules *rules,
+		     struct ch_prefix_list *list, struct ch_buf *error)
+{
+	uint32_t number = number_of(gate, rule->name);
+	struct guard_prefix prefix;
+	size_t before = list->count;
+	int err = 0;
+
+	if (number == 0)
+		return ch_buf_printf(error, "guard.rules: more than %d names since the start; restart "
+				     "the collector\n", GUARD_RULES - 1) != 0 ? -ENOMEM : CH_E_CONFIG;
+	rules->rules[number] = *rule;
+	rules->rules[number].name = gate->states[number].name;
+	if (rule->prefix != NULL && ch_prefix_parse(rule->prefix, &prefix) != 0)
+		err = ch_buf_printf(error, "guard.rules: %s: \"%.64s\" is no prefix; write 192.0.2.0/24 or "
+				    "2001:db8::/32, with zeros behind the length\n", rule->name,
+				    rule->prefix) != 0 ? -ENOMEM : CH_E_CONFIG;
+	else if (rule->prefix != NULL)
+		err = ch_prefix_list_add(list, &prefix, number);
+	if (err == 0 && rule->file != NULL)
+		err = ch_prefix_list_read(list, rule->file, number, error);
+	rules->prefix_counts[number] = list->count - before;
+	return err;
+}
+
+static struct guard_rule kernel_rule(const struct ch_gate_rule *rule)
+{
+	struct guard_rule made = {.limit = rule->limit, .log_one_in = rule->log_one_in};
+
+	if (rule->action == CH_GATE_ACTION_PERMIT)
+		made.action = GUARD_ACTION_PERMIT;
+	else if (rule->action == CH_GATE_ACTION_DROP)
+		made.action = GUARD_ACTION_DROP;
+	else if (rule->action == CH_GATE_ACTION_REJECT)
+		made.action = GUARD_ACTION_REJECT;
+	return made;
+}
+
+static int tell_rules(struct ch_gate *gate, const struct rules *rules,
+		      const struct ch_prefix_list *list, struct ch_buf *error)
+{
+	struct guard_rule told[GUARD_RULES] = {0};
+	int err;
+
+	if (gate->guard == NULL)
+		return 0;
+	for (uint32_t i = 1; i < GUARD_RULES; i++)
+		if (rules->rules[i].name != NULL)
+			told[i] = kernel_rule(&rules->rules[i]);
+	err = ch_guard_rules(gate->guard, told, list->items, list->count);
+	if (err != 0 && ch_buf_printf(error, "guard.rules: the kernel does not take them: %s\n",
+				      ch_error_text(err)) != 0)
+		return -ENOMEM;
+	return err;
+}
+
+/* Builds the rules of @options and puts them in force, kernel first. */
+static int load_rules(struct ch_gate *gate, const struct ch_gate_options *options,
+		      struct ch_buf *error)
+{
+	struct ch_prefix_list list = {0};
+	struct rules *made = calloc(1, sizeof(*made));
+	struct rules *before;
+	int err = made != NULL ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < options->rule_count && err == 0; i++)
+		err = read_rule(gate, &options->rules[i], made, &list, error);
+	if (err == 0)
+		err = ch_prefixes_new(&list, &made->prefixes);
+	if (err == 0)
+		err = tell_rules(gate, made, &list, error);
+	if (err == 0) {
+		pthread_rwlock_wrlock(&gate->lock);
+		before = gate->rules;
+		gate->rules = made;
+		pthread_rwlock_unlock(&gate->lock);
+		made = before;
+	}
+	rules_free(made);
+	ch_prefix_list_deinit(&list);
+	return err;
+}
+
+/* The rule that holds for an address; a copy, its name lives as long as the gate. */
+static uint32_t find_rule(struct ch_gate *gate, const struct ch_address *peer,
+			  struct ch_gate_rule *rule, bool *dry_run)
+{
+	struct guard_source whole;
+	uint32_t number;
+
+	ch_source_whole(peer, &whole);
+	pthread_rwlock_rdlock(&gate->lock);
+	number = ch_prefixes_find(gate->rules->prefixes, &whole);
+	*rule = gate->rules->rules[number];
+	*dry_run = gate->dry_run;
+	pthread_rwlock_unlock(&gate->lock);
+	return number;
+}
+
+/* ---------------------------------------------------------------- the kernel */
+
+static void fill_settings(struct ch_gate *gate, const struct ch_gate_options *options)
+{
+	struct guard_settings *set = &gate->settings;
+
+	memset(set, 0, sizeof(*set));
+	set->source = options->sources.unknown;
+	set->v4_bits = options->sources.v4_bits;
+	set->v6_bits = options->sources.v6_bits;
+	set->dry_run = options->dry_run;
+	set->log = 1;
+	for (size_t i = 0; i < options->listener_count && i < GUARD_LISTENERS; i++) {
+		const struct ch_address *address = &options->listeners[i];
+		static const uint8_t zeros[16];
+		struct guard_listener *l = &set->listeners[i];
+
+		ch_source_whole(address, &l->address);
+		l->port = address->port;
+		l->v4 = address->family == 4;
+		l->any = memcmp(address->ip, zeros, l->v4 ? 4 : 16) == 0;
+	}
+}
+
+static int open_guard(struct ch_gate *gate, const struct ch_gate_options *options,
+		      struct ch_buf *error)
+{
+	/* Room behind the bans in force: they are exchanged one by one. */
+	const struct ch_guard_options kernel = {.bans = options->sources.bans_most + 64,
+						.sources = options->sources.most};
+	int err;
+
+	if (gate->mode == CH_GATE_USERSPACE || gate->mode == CH_GATE_OFF)
+		return 0;
+	err = ch_guard_open(&kernel, &gate->guard, gate->why);
+	if (err == 0)
+		err = ch_guard_set(gate->guard, &gate->settings);
+	if (err == 0)
+		return 0;
+	ch_guard_close(gate->guard);
+	gate->guard = NULL;
+	if (gate->mode == CH_GATE_REQUIRE)
+		return ch_buf_printf(error, "guard.mode is require, but: %s\n", gate->why) != 0
+			       ? -ENOMEM
+			       : err;
+	ch_log(gate->log, CH_LOG_WARNING, "event=guard-in-user-space why=\"%s\"", gate->why);
+	return 0;
+}
+
+static void tell_ban(struct ch_gate *gate, const struct ch_ban_change *change)
+{
+	atomic_store(&gate->bans_changed, true);
+	if (gate->guard == NULL)
+		return;
+	if (change->displaces)
+		ch_guard_unban(gate->guard, &change->displaced);
+	if (ch_guard_ban(gate->guard, &change->ban.source, change->ban.until_ns) != 0)
+		atomic_fetch_add(&gate->bans_failed, 1);
+}
+
+static void tell_all_bans(struct ch_gate *gate, uint64_t now_ns)
+{
+	size_t cap = ch_sources_bans(gate->sources, now_ns, NULL, 0);
+	struct ch_ban *bans = calloc(cap + 1, sizeof(*bans));
+	size_t count = bans != NULL ? ch_sources_bans(gate->sources, now_ns, bans, cap) : 0;
+
+	for (size_t i = 0; i < count && i < cap; i++)
+		tell_ban(gate, &(struct ch_ban_change){.ban = bans[i]});
+	free(bans);
+}
+
+/* ---------------------------------------------------------------- life */
+
+static int read_bans(struct ch_gate *gate, const struct ch_gate_options *options,
+		     struct ch_buf *error)
+{
+	struct timespec mono, real;
+	struct ch_clocks clocks;
+	struct ch_buf warnings = {0};
+	int err;
+
+	if (options->bans_file == NULL)
+		return 0;
+	gate->bans_file = strdup(options->bans_file);
+	if (gate->bans_file == NULL)
+		return -ENOMEM;
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &real);
+	clocks.now_ns = (uint64_t)mono.tv_sec * SECOND + (uint64_t)mono.tv_nsec;
+	clocks.unix_ns = (uint64_t)real.tv_sec * SECOND + (uint64_t)real.tv_nsec;
+	err = ch_bans_read(gate->bans_file, gate->sources, &clocks, &warnings);
+	if (warnings.len > 0)
+		ch_log(gate->log, CH_LOG_WARNING, "event=bans-file text=\"%.*s\"",
+		       (int)warnings.len - 1, (const char *)warnings.data);
+	ch_buf_deinit(&warnings);
+	if (err != 0 && ch_buf_printf(error, "guard.bans-file: %s: %s; mend or remove it\n",
+				      gate->bans_file, ch_error_text(err)) != 0)
+		return -ENOMEM;
+	if (err == 0)
+		tell_all_bans(gate, clocks.now_ns);
+	return err;
+}
+
+int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
+		struct ch_gate **gate, struct ch_buf *error)
+{
+	struct ch_gate *g = calloc(1, sizeof(*g));
+	struct ch_sources_options sources = options->sources;
+	int err;
+
+	if (g == NULL)
+		return -ENOMEM;
+	g->mode = options->mode;
+	g->dry_run = options->dry_run;
+	g->log = log;
+	g->bans_most = sources.bans_most;
+	g->sources_most = sources.most;
+	pthread_rwlock_init(&g->lock, NULL);
+	fill_settings(g, options);
+	sources.dry_run = options->dry_run;
+	err = ch_sources_new(&sources, &g->sources);
+	if (err == 0)
+		err = open_guard(g, options, error);
+	if (err == 0)
+		err = load_rules(g, options, error);
+	if (err == 0)
+		err = read_bans(g, options, error);
+	if (err == 0)
+		*gate = g;
+	else
+		ch_gate_free(g);
+	return err;
+}
+
+void ch_gate_free(struct ch_gate *gate)
+{
+	if (gate == NULL)
+		return;
+	ch_guard_close(gate->guard);
+	ch_sources_free(gate->sources);
+	rules_free(gate->rules);
+	for (uint32_t i = 0; i < GUARD_RULES; i++)
+		free(gate->states[i].name);
+	free(gate->bans_file);
+	pthread_rwlock_destroy(&gate->lock);
+	free(gate);
+}
+
+int ch_gate_reload(struct ch_gate *gate, const struct ch_gate_options *options,
+		   struct ch_buf *error)
+{
+	struct ch_sources_options sources = options->sources;
+	int err = load_rules(gate, options, error);
+
+	if (err != 0)
+		return err;
+	/* The tables of the kernel have the sizes of the start. */
+	sources.most = (uint32_t)gate->sources_most;
+	sources.bans_most = (uint32_t)gate->bans_most;
+	sources.dry_run = options->dry_run;
+	ch_sources_configure(gate->sources, &sources);
+	pthread_rwlock_wrlock(&gate->lock);
+	gate->dry_run = options->dry_run;
+	pthread_rwlock_unlock(&gate->lock);
+	fill_settings(gate, options);
+	return gate->guard != NULL ? ch_guard_set(gate->guard, &gate->settings) : 0;
+}
+
+int ch_gate_listen(struct ch_gate *gate, int listen_fd)
+{
+	return gate->guard != NULL ? ch_guard_attach(gate->guard, listen_fd) : 0;
+}
+
+/* ---------------------------------------------------------------- arrivals */
+
+static void count(struct ch_gate *gate, unsigned verdict)
+{
+	atomic_fetch_add_explicit(&gate->verdicts[verdict], 1, memory_order_relaxed);
+}
+
+static void log_rule(struct ch_gate *gate, uint32_t number, const struct ch_gate_rule *rule,
+		     const struct ch_address *peer, unsigned verdict)
+{
+	char text[CH_ADDRESS_TEXT];
+
+	if (rule->log_one_in == 0 ||
+	    atomic_fetch_add(&gate->states[number].logged, 1) % rule->log_one_in != 0)
+		return;
+	ch_address_format(peer, text);
+	ch_log(gate->log, CH_LOG_INFO, "event=guard rule=%s verdict=%s at=accept peer=%s",
+	       rule->name, ch_gate_verdict_name(verdict), text);
+}
+
+/* Takes one from the bucket that all sources of a rule share. @return was there one? */
+static bool charge_rule(struct ch_gate *gate, uint32_t number, const struct guard_limit *limit,
+			uint64_t now_ns)
+{
+	_Atomic uint64_t *bucket = &gate->states[number].tat_ns;
+	uint64_t tat = atomic_load(bucket);
+	uint64_t next;
+
+	if (limit->interval_ns == 0)
+		return true;
+	do {
+		if (!guard_limit_allows(limit, guard_limit_clamp(limit, tat, now_ns), now_ns))
+			return false;
+		next = guard_limit_charge(limit, guard_limit_clamp(limit, tat, now_ns), now_ns);
+	} while (!atomic_compare_exchange_weak(bucket, &tat, next));
+	if (gate->guard != NULL && !guard_limit_allows(limit, next, now_ns))
+		ch_guard_limit_rule(gate->guard, number, next);
+	return true;
+}
+
+/* What the rule says by itself; GUARD_PASS = bans and limits go on. */
+static unsigned judge_rule(struct ch_gate *gate, uint32_t number, const struct ch_gate_rule *rule,
+			   uint64_t now_ns)
+{
+	switch (rule->action) {
+	case CH_GATE_ACTION_PERMIT:
+		return number != 0 ? GUARD_PERMIT : GUARD_PASS;
+	case CH_GATE_ACTION_DROP:
+		return GUARD_DENIED;
+	case CH_GATE_ACTION_REJECT:
+		return GUARD_REJECTED;
+	case CH_GATE_ACTION_LIMIT:
+	case CH_GATE_ACTION_NEVER_BAN:
+		break;
+	}
+	return charge_rule(gate, number, &rule->limit, now_ns) ? GUARD_PASS : GUARD_RULE_LIMIT;
+}
+
+static unsigned judge_source(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns,
+			     bool *known)
+{
+	static const unsigned verdicts[] = {
+		[CH_ARRIVAL_WELCOME] = GUARD_PASS,
+		[CH_ARRIVAL_BANNED] = GUARD_BANNED,
+		[CH_ARRIVAL_RATE] = GUARD_SOURCE_LIMIT,
+		[CH_ARRIVAL_PENDING] = CH_GATE_PENDING,
+	};
+	struct ch_arrival_info info;
+	struct guard_source source;
+
+	ch_source_of(gate->sources, peer, &source);
+	ch_sources_arrive(gate->sources, &source, now_ns, &info);
+	*known = info.known;
+	/* In the kernel's bucket the limit of unknown sources holds: the end is what counts. */
+	if (info.again_ns != 0 && gate->guard != NULL)
+		ch_guard_limit(gate->guard, &source,
+				     info.again_ns + gate->settings.source.burst_ns);
+	return verdicts[info.verdict];
+}
+
+static enum ch_reason reason_of(unsigned verdict)
+{
+	switch (verdict) {
+	case GUARD_PASS:
+	case GUARD_PERMIT:
+		return CH_REASON_NONE;
+	case GUARD_BANNED:
+		return CH_REASON_BANNED;
+	case GUARD_DENIED:
+	case GUARD_REJECTED:
+		return CH_REASON_DENIED;
+	case CH_GATE_PENDING:
+		return CH_REASON_SOURCE_LOGINS;
+	default:
+		return CH_REASON_SOURCE_RATE;
+	}
+}
+
+struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_address *peer,
+			      uint64_t now_ns)
+{
+	struct ch_pass pass = {0};
+	struct ch_gate_rule rule;
+	uint32_t number;
+	unsigned verdict;
+	bool dry_run;
+
+	if (gate->guard != NULL)
+		ch_guard_detach(fd);
+	if (gate->mode == CH_GATE_OFF || peer->family == 0)
+		return pass;
+	number = find_rule(gate, peer, &rule, &dry_run);
+	verdict = judge_rule(gate, number, &rule, now_ns);
+	if (number != 0) {
+		atomic_fetch_add_explicit(&gate->states[number].accepted, 1, memory_order_relaxed);
+		log_rule(gate, number, &rule, peer, verdict);
+	}
+	if (verdict == GUARD_PASS)
+		verdict = judge_source(gate, peer, now_ns, &pass.known);
+	else if (verdict == GUARD_PERMIT)
+		pass.known = true;
+	count(gate, verdict);
+	if (!dry_run)
+		pass.refused = reason_of(verdict);
+	return pass;
+}
+
+void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer)
+{
+	struct guard_source source;
+
+	if (gate->mode == CH_GATE_OFF || peer->family == 0)
+		return;
+	ch_source_of(gate->sources, peer, &source);
+	ch_sources_leave(gate->sources, &source);
+}
+
+void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns)
+{
+	struct guard_source source;
+
+	if (gate->mode == CH_GATE_OFF || peer->family == 0)
+		return;
+	ch_source_of(gate->sources, peer, &source);
+	ch_sources_succeed(gate->sources, &source, now_ns);
+}
+
+static bool is_never_banned(struct ch_gate *gate, const struct ch_address *peer)
+{
+	struct ch_gate_rule rule;
+	bool dry_run;
+
+	return find_rule(gate, peer, &rule, &dry_run) != 0 &&
+	       (rule.action == CH_GATE_ACTION_PERMIT || rule.action == CH_GATE_ACTION_NEVER_BAN);
+}
+
+bool ch_gate_fail(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns,
+		  struct ch_ban *ban)
+{
+	struct guard_source source;
+	struct ch_ban_change change;
+
+	if (gate->mode == CH_GATE_OFF || peer->family == 0 || is_never_banned(gate, peer))
+		return false;
+	ch_source_of(gate->sources, peer, &source);
+	if (!ch_sources_fail(gate->sources, &source, now_ns, &change))
+		return false;
+	tell_ban(gate, &change);
+	*ban = change.ban;
+	return true;
+}
+
+/* ---------------------------------------------------------------- operators */
+
+/* "192.0.2.1", "2001:db8::/64": exactly what counts as one source. */
+static int parse_source(const struct ch_gate *gate, const char *text, struct guard_source *source)
+{
+	struct guard_prefix prefix;
+	int err = ch_prefix_parse(text, &prefix);
+	uint32_t bits;
+
+	if (err == CH_E_SYNTAX)
+		return err;
+	if (err != 0)
+		return CH_E_RANGE;
+	bits = ch_source_is_v4(&prefix.source) ? 96 + gate->settings.v4_bits
+					       : gate->settings.v6_bits;
+	/* An address alone stands for its source. */
+	if (prefix.bits == 128)
+		ch_source_cut(&prefix.source, bits);
+	else if (prefix.bits != bits)
+		return CH_E_RANGE;
+	*source = prefix.source;
+	return 0;
+}
+
+static void address_of(const struct guard_source *source, struct ch_address *address)
+{
+	bool v4 = ch_source_is_v4(source);
+
+	*address = (struct ch_address){.family = v4 ? 4 : 6};
+	memcpy(address->ip, &source->bytes[v4 ? 12 : 0], v4 ? 4 : 16);
+}
+
+int ch_gate_ban(struct ch_gate *gate, const char *text, uint64_t seconds, uint64_t now_ns)
+{
+	struct ch_ban ban = {.since_ns = now_ns, .until_ns = UINT64_MAX, .cause = CH_BAN_OPERATOR};
+	struct ch_ban_change change;
+	struct ch_address address;
+	int err = parse_source(gate, text, &ban.source);
+
+	if (err != 0)
+		return err;
+	address_of(&ban.source, &address);
+	if (is_never_banned(gate, &address))
+		return CH_E_STATE;
+	if (seconds != 0 && seconds < (UINT64_MAX - now_ns) / SECOND)
+		ban.until_ns = now_ns + seconds * SECOND;
+	err = ch_sources_ban(gate->sources, &ban, &change);
+	if (err == 0)
+		tell_ban(gate, &change);
+	return err;
+}
+
+int ch_gate_unban(struct ch_gate *gate, const char *text)
+{
+	struct guard_source source;
+	int err = parse_source(gate, text, &source);
+
+	if (err == 0)
+		err = ch_sources_unban(gate->sources, &source);
+	if (err == 0 && gate->guard != NULL)
+		ch_guard_unban(gate->guard, &source);
+	if (err == 0)
+		atomic_store(&gate->bans_changed, true);
+	return err;
+}
+
+void ch_gate_format(const struct ch_gate *gate, const struct guard_source *source,
+		    char text[CH_SOURCE_TEXT])
+{
+	ch_source_format(gate->sources, source, text);
+}
+
+static void fill_ban_view(struct ch_gate *gate, const struct ch_ban *ban, struct ch_ban_view *view)
+{
+	*view = (struct ch_ban_view){
+		.since_ns = ban->since_ns,
+		.until_ns = ban->until_ns,
+		.level = ban->level,
+		.cause = ban->cause == CH_BAN_OPERATOR ? "operator" : "failures",
+		.hits = gate->guard != NULL ? ch_guard_ban_hits(gate->guard, &ban->source) : 0,
+	};
+	ch_source_format(gate->sources, &ban->source, view->source);
+}
+
+size_t ch_gate_bans(struct ch_gate *gate, uint64_t now_ns, size_t first, size_t most,
+		    struct ch_ban_view *views)
+{
+	struct ch_ban *bans = calloc(first + most + 1, sizeof(*bans));
+	size_t there;
+	size_t copied = 0;
+
+	if (bans == NULL)
+		return 0;
+	there = ch_sources_bans(gate->sources, now_ns, bans, first + most);
+	for (size_t i = first; i < there && i < first + most; i++)
+		fill_ban_view(gate, &bans[i], &views[copied++]);
+	free(bans);
+	return copied;
+}
+
+/* ---------------------------------------------------------------- housekeeping */
+
+static void log_event(void *ctx, const struct guard_event *event)
+{
+	struct ch_gate *gate = ctx;
+	struct ch_address from, to;
+	char from_text[CH_ADDRESS_TEXT], to_text[CH_ADDRESS_TEXT];
+	const char *rule = event->rule < GUARD_RULES ? gate->states[event->rule].name : NULL;
+
+	address_of(&event->source, &from);
+	address_of(&event->destination, &to);
+	from.port = event->source_port;
+	to.port = event->port;
+	ch_address_format(&from, from_text);
+	ch_address_format(&to, to_text);
+	ch_log(gate->log, CH_LOG_INFO,
+	       "event=guard%s verdict=%s at=kernel peer=%s local=%s ifindex=%u rule=%s",
+	       event->dry_run ? " dry-run=true" : "", ch_gate_verdict_name(event->verdict), from_text,
+	       to_text, event->ifindex, rule != NULL ? rule : "none");
+}
+
+void ch_gate_flush(struct ch_gate *gate, const struct ch_clocks *clocks)
+{
+	int err;
+
+	if (gate->bans_file == NULL || !atomic_exchange(&gate->bans_changed, false))
+		return;
+	gate->bans_written_ns = clocks->now_ns;
+	err = ch_bans_write(gate->bans_file, gate->sources, clocks);
+	if (err == 0)
+		return;
+	ch_log(gate->log, CH_LOG_ERROR, "event=bans-not-written file=%s err=\"%s\" retry=60s",
+	       gate->bans_file, ch_error_text(err));
+	gate->bans_written_ns = clocks->now_ns + MINUTE - SECOND;
+	atomic_store(&gate->bans_changed, true);
+}
+
+void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks)
+{
+	if (gate->guard != NULL)
+		(void)ch_guard_events(gate->guard, log_event, gate);
+	if (clocks->now_ns >= gate->bans_written_ns + SECOND)
+		ch_gate_flush(gate, clocks);
+}
+
+/* ---------------------------------------------------------------- views */
+
+void ch_gate_read(struct ch_gate *gate, struct ch_gate_view *view)
+{
+	struct ch_guard_counters *counters = calloc(1, sizeof(*counters));
+
+	*view = (struct ch_gate_view){
+		.mode = gate->mode,
+		.kernel = gate->guard != NULL,
+		.sources_most = gate->sources_most,
+		.bans_most = gate->bans_most,
+		.bans_failed = atomic_load(&gate->bans_failed),
+	};
+	memcpy(view->why, gate->why, sizeof(view->why));
+	pthread_rwlock_rdlock(&gate->lock);
+	view->dry_run = gate->dry_run;
+	pthread_rwlock_unlock(&gate->lock);
+	for (unsigned v = 0; v < CH_GATE_VERDICTS; v++)
+		view->accept_verdicts[v] = atomic_load(&gate->verdicts[v]);
+	if (gate->guard != NULL && counters != NULL &&
+	    ch_guard_counters(gate->guard, counters) == 0)
+		for (uint32_t l = 0; l < GUARD_LISTENERS; l++)
+			for (uint32_t v = 0; v < GUARD_VERDICTS; v++)
+				view->kernel_verdicts[v] += counters->verdicts[l][v];
+	free(counters);
+	ch_sources_load(gate->sources, &view->load);
+}
+
+size_t ch_gate_rules(struct ch_gate *gate, struct ch_gate_rule_view *views, size_t most)
+{
+	struct ch_guard_counters *counters = calloc(1, sizeof(*counters));
+	bool counted = gate->guard != NULL && counters != NULL &&
+		       ch_guard_counters(gate->guard, counters) == 0;
+	size_t there = 0;
+
+	pthread_rwlock_rdlock(&gate->lock);
+	for (uint32_t i = 1; i < GUARD_RULES; i++) {
+		struct ch_gate_rule_view *view = &views[there];
+
+		if (gate->rules->rules[i].name == NULL || there++ >= most)
+			continue;
+		*view = (struct ch_gate_rule_view){
+			.name = gate->rules->rules[i].name,
+			.action = gate->rules->rules[i].action,
+			.prefixes = gate->rules->prefix_counts[i],
+			.accepted = atomic_load(&gate->states[i].accepted),
+		};
+		for (uint32_t l = 0; l < GUARD_LISTENERS && counted; l++)
+			view->hits[l] = counters->rules[l][i];
+	}
+	pthread_rwlock_unlock(&gate->lock);
+	free(counters);
+	return there;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The gate in front of the logins: rules, limits and bans by source address, in the kernel where it
+ * takes eBPF, and at accept in any case. User space decides and the kernel is told, so that both
+ * say the same and the gate works without eBPF, only dearer for us.
+ *
+ * Threads: any.
+ */
+#include <callhome/reason.h>
+#include "bans.h"
+#include "user/core/log.h"
+
+enum ch_gate_mode {
+	CH_GATE_AUTO,	   /**< in the kernel where possible */
+	CH_GATE_REQUIRE,   /**< in the kernel, or the start fails */
+	CH_GATE_USERSPACE, /**< at accept only */
+	CH_GATE_OFF,	   /**< nobody is judged */
+};
+
+enum ch_gate_action {
+	CH_GATE_ACTION_LIMIT,	  /**< the rule's rate holds; bans and source limits too */
+	CH_GATE_ACTION_PERMIT,	  /**< neither bans nor limits */
+	CH_GATE_ACTION_NEVER_BAN, /**< limits, but no bans */
+	CH_GATE_ACTION_DROP,
+	CH_GATE_ACTION_REJECT,
+};
+
+struct ch_gate_rule {
+	const char *name;
+	enum ch_gate_action action;
+	struct guard_limit limit; /**< of all sources of the rule together; interval 0 = none */
+	uint32_t log_one_in;	  /**< a log line for one in so many hits; 0 = none */
+	const char *prefix;	  /**< text, or NULL */
+	const char *file;	  /**< of prefixes, or NULL */
+};
+
+/** Borrowed while ch_gate_new or ch_gate_reload runs. */
+struct ch_gate_options {
+	enum ch_gate_mode mode;
+	bool dry_run; /**< count and log, but let everybody in */
+	struct ch_sources_options sources;
+	const struct ch_gate_rule *rules; /**< at most GUARD_RULES - 1 */
+	size_t rule_count;
+	const char *bans_file; /**< NULL = bans end with the process */
+	const struct ch_address *listeners;
+	size_t listener_count;
+};
+
+struct ch_gate;
+
+/**
+ * Loads rules and bans, and the program into the kernel as @options say.
+ * @return 0; CH_E_CONFIG or a negated errno with sentences in @error
+ */
+CH_NODISCARD int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
+			     struct ch_gate **gate, struct ch_buf *error);
+/** NULL is fine. */
+void ch_gate_free(struct ch_gate *gate);
+
+/** Other rules and limits; the mode stays. An error leaves the present ones. @return as ch_gate_new */
+CH_NODISCARD int ch_gate_reload(struct ch_gate *gate, const struct ch_gate_options *options,
+				struct ch_buf *error);
+
+/** In front of a listening socket. @return 0 or a negated errno: it is judged at accept only */
+int ch_gate_listen(struct ch_gate *gate, int listen_fd);
+
+/** What became of an arrival. */
+struct ch_pass {
+	enum ch_reason refused; /**< NONE = welcome; then ch_gate_leave follows, once */
+	bool known;		/**< it may use the reserved share of the handshakes */
+};
+
+/** A connection was accepted on @fd. */
+struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_address *peer,
+			      uint64_t now_ns);
+/** It logs in no longer: up, or ended. */
+void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer);
+/** Its device is up. */
+void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns);
+/** It ended by its own fault before it was up. @return its source is banned for it, as @ban says */
+bool ch_gate_fail(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns,
+		  struct ch_ban *ban);
+
+/**
+ * By hand. @seconds 0 = until it is lifted.
+ * @return 0; CH_E_SYNTAX; CH_E_RANGE: it is no single source (longer or shorter than what counts as
+ * one); CH_E_STATE: a rule says that it is never banned; CH_E_FULL; -ENOMEM
+ */
+CH_NODISCARD int ch_gate_ban(struct ch_gate *gate, const char *source, uint64_t seconds,
+			     uint64_t now_ns);
+/** @return 0, CH_E_SYNTAX, CH_E_UNKNOWN */
+CH_NODISCARD int ch_gate_unban(struct ch_gate *gate, const char *source);
+
+/** The source as text. */
+void ch_gate_format(const struct ch_gate *gate, const struct guard_source *source,
+		    char text[CH_SOURCE_TEXT]);
+
+struct ch_ban_view {
+	char source[CH_SOURCE_TEXT];
+	uint64_t since_ns, until_ns; /**< monotonic; UINT64_MAX = until it is lifted */
+	uint32_t level;
+	const char *cause; /**< "failures", "operator" */
+	uint64_t hits;	   /**< SYNs that the kernel dropped */
+};
+/** Soonest end first, from the @first one. @return how many were copied */
+size_t ch_gate_bans(struct ch_gate *gate, uint64_t now_ns, size_t first, size_t most,
+		    struct ch_ban_view *views);
+
+/** Housekeeping, some times a second: log lines of the kernel's events, the file of bans. */
+void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks);
+/** Writes the bans now, if there is something new. */
+void ch_gate_flush(struct ch_gate *gate, const struct ch_clocks *clocks);
+
+/** Verdicts at accept; in the order of enum guard_verdict, and one more. */
+enum { CH_GATE_PENDING = GUARD_VERDICTS, CH_GATE_VERDICTS };
+
+struct ch_gate_view {
+	enum ch_gate_mode mode; /**< as configured */
+	bool kernel;		/**< it works in the kernel */
+	char why[CH_GUARD_WHY]; /**< why not */
+	bool dry_run;
+	uint64_t kernel_verdicts[GUARD_VERDICTS];
+	uint64_t accept_verdicts[CH_GATE_VERDICTS];
+	struct ch_sources_load load;
+	uint64_t sources_most, bans_most;
+	uint64_t bans_failed; /**< that found the table full of longer ones */
+};
+void ch_gate_read(struct ch_gate *gate, struct ch_gate_view *view);
+/** "pass", "permit", "banned", ... of enum guard_verdict or CH_GATE_PENDING. */
+const char *ch_gate_verdict_name(unsigned verdict);
+
+struct ch_gate_rule_view {
+	const char *name; /**< lives as long as the gate */
+	enum ch_gate_action action;
+	uint64_t prefixes;
+	uint64_t hits[GUARD_LISTENERS];	  /**< SYNs, in the kernel, since the start */
+	uint64_t accepted; /**< hits at accept */
+};
+/** The rules in force, at most @most. @return how many there are */
+size_t ch_gate_rules(struct ch_gate *gate, struct ch_gate_rule_view *views, size_t most);
+const char *ch_gate_action_name(enum ch_gate_action action);

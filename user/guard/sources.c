@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sources.h"
+#include "prefixes.h"
+#include "user/core/hash.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* uthash's own hash is unseeded; a peer chooses what we key by. */
+#define HASH_FUNCTION(key, len, value) ((value) = (unsigned)ch_hash(key, len))
+#include <uthash.h>
+
+#define STRIPES 64
+/* How many of the oldest are looked at for one that may be forgotten. */
+#define FORGET_TRIES 16
+#define LEVEL_MOST 31
+
+struct entry {
+	struct guard_source source;
+	uint64_t tat_ns;
+	uint64_t known_until_ns;
+	uint64_t window_ns; /**< when the first of @failures happened */
+	uint32_t failures;
+	uint32_t pending;
+	UT_hash_handle hh;
+};
+
+struct stripe {
+	pthread_mutex_t lock;
+	struct entry *table; /* uthash keeps insertion order: the first was seen longest ago */
+};
+
+/* Kept for a while behind its end: a source that comes back fails at the next level. */
+struct kept_ban {
+	struct ch_ban ban;
+	UT_hash_handle hh;
+};
+
+struct ch_sources {
+	struct ch_sources_options options; /**< replaced under all locks */
+	struct stripe stripes[STRIPES];
+	pthread_mutex_t ban_lock;
+	struct kept_ban *bans;
+};
+
+int ch_sources_new(const struct ch_sources_options *options, struct ch_sources **sources)
+{
+	struct ch_sources *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->options = *options;
+	for (int i = 0; i < STRIPES; i++)
+		pthread_mutex_init(&s->stripes[i].lock, NULL);
+	pthread_mutex_init(&s->ban_lock, NULL);
+	*sources = s;
+	return 0;
+}
+
+void ch_sources_free(struct ch_sources *s)
+{
+	struct kept_ban *ban;
+	struct kept_ban *next_ban;
+
+	if (s == NULL)
+		return;
+	for (int i = 0; i < STRIPES; i++) {
+		struct entry *entry;
+		struct entry *next;
+
+		HASH_ITER (hh, s->stripes[i].table, entry, next) {
+			HASH_DEL(s->stripes[i].table, entry);
+			free(entry);
+		}
+		pthread_mutex_destroy(&s->stripes[i].lock);
+	}
+	HASH_ITER (hh, s->bans, ban, next_ban) {
+		HASH_DEL(s->bans, ban);
+		free(ban);
+	}
+	pthread_mutex_destroy(&s->ban_lock);
+	free(s);
+}
+
+void ch_sources_configure(struct ch_sources *s, const struct ch_sources_options *options)
+{
+	for (int i = 0; i < STRIPES; i++)
+		pthread_mutex_lock(&s->stripes[i].lock);
+	pthread_mutex_lock(&s->ban_lock);
+	s->options = *options;
+	pthread_mutex_unlock(&s->ban_lock);
+	for (int i = STRIPES - 1; i >= 0; i--)
+		pthread_mutex_unlock(&s->stripes[i].lock);
+}
+
+void ch_source_of(const struct ch_sources *s, const struct ch_address *address,
+		  struct guard_source *source)
+{
+	ch_source_whole(address, source);
+	ch_source_cut(source, address->family == 4 ? 96 + s->options.v4_bits : s->options.v6_bits);
+}
+
+void ch_source_format(const struct ch_sources *s, const struct guard_source *source,
+		      char text[CH_SOURCE_TEXT])
+{
+	struct guard_prefix prefix = {.source = *source};
+
+	prefix.bits = ch_source_is_v4(source) ? 96 + s->options.v4_bits : s->options.v6_bits;
+	ch_prefix_format(&prefix, text);
+}
+
+static struct stripe *lock_stripe(struct ch_sources *s, const struct guard_source *source)
+{
+	/* Other bits of the hash than the table of the stripe uses. */
+	struct stripe *stripe = &s->stripes[ch_hash(source, sizeof(*source)) >> 58];
+
+	pthread_mutex_lock(&stripe->lock);
+	return stripe;
+}
+
+static struct entry *find(struct stripe *stripe, const struct guard_source *source)
+{
+	struct entry *entry;
+
+	HASH_FIND(hh, stripe->table, source, sizeof(*source), entry);
+	return entry;
+}
+
+/* Room for one more: the oldest without open business goes, or else the oldest. */
+static struct entry *forget_one(struct stripe *stripe)
+{
+	struct entry *victim = stripe->table;
+	struct entry *at = stripe->table;
+
+	for (int i = 0; i < FORGET_TRIES && at != NULL; i++, at = at->hh.next) {
+		if (at->pending == 0) {
+			victim = at;
+			break;
+		}
+	}
+	HASH_DEL(stripe->table, victim);
+	memset(victim, 0, sizeof(*victim));
+	return victim;
+}
+
+/* The entry of a source that shows signs of life; NULL without memory. */
+static struct entry *touch(struct ch_sources *s, struct stripe *stripe,
+			   const struct guard_source *source)
+{
+	struct entry *entry = find(stripe, source);
+
+	if (entry != NULL) {
+		HASH_DEL(stripe->table, entry); /* out and in again: the youngest now */
+	} else {
+		entry = HASH_COUNT(stripe->table) >= s->options.most / STRIPES + 1
+				? forget_one(stripe)
+				: calloc(1, sizeof(*entry));
+		if (entry == NULL)
+			return NULL;
+		entry->source = *source;
+	}
+	HASH_ADD(hh, stripe->table, source, sizeof(entry->source), entry);
+	return entry;
+}
+
+static bool is_banned(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns)
+{
+	struct kept_ban *kept;
+	bool banned;
+
+	pthread_mutex_lock(&s->ban_lock);
+	HASH_FIND(hh, s->bans, source, sizeof(*source), kept);
+	banned = kept != NULL && kept->ban.until_ns > now_ns;
+	pthread_mutex_unlock(&s->ban_lock);
+	return banned;
+}
+
+static enum ch_arrival judge(struct ch_sources *s, struct entry *entry, uint64_t now_ns,
+			     struct ch_arrival_info *info)
+{
+	const struct guard_limit *limit = info->known ? &s->options.known : &s->options.unknown;
+	uint32_t most = info->known ? s->options.pending_known : s->options.pending;
+	bool allowed;
+
+	entry->tat_ns = guard_limit_clamp(limit, entry->tat_ns, now_ns);
+	allowed = guard_limit_allows(limit, entry->tat_ns, now_ns);
+	if (allowed && limit->interval_ns != 0)
+		entry->tat_ns = guard_limit_charge(limit, entry->tat_ns, now_ns);
+	if (!guard_limit_allows(limit, entry->tat_ns, now_ns))
+		info->again_ns = entry->tat_ns - limit->burst_ns;
+	if (!allowed)
+		return CH_ARRIVAL_RATE;
+	return most != 0 && entry->pending >= most ? CH_ARRIVAL_PENDING : CH_ARRIVAL_WELCOME;
+}
+
+void ch_sources_arrive(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns,
+		       struct ch_arrival_info *info)
+{
+	struct stripe *stripe;
+	struct entry *entry;
+
+	*info = (struct ch_arrival_info){.verdict = CH_ARRIVAL_WELCOME};
+	if (is_banned(s, source, now_ns))
+		info->verdict = CH_ARRIVAL_BANNED;
+	if (info->verdict != CH_ARRIVAL_WELCOME && !s->options.dry_run)
+		return;
+	stripe = lock_stripe(s, source);
+	entry = touch(s, stripe, source);
+	/* Without memory nobody is judged: the caps of the collector hold all the same. */
+	if (entry != NULL) {
+		info->known = entry->known_until_ns > now_ns;
+		if (info->verdict == CH_ARRIVAL_WELCOME)
+			info->verdict = judge(s, entry, now_ns, info);
+		if (info->verdict == CH_ARRIVAL_WELCOME || s->options.dry_run)
+			entry->pending++;
+	}
+	pthread_mutex_unlock(&stripe->lock);
+}
+
+void ch_sources_leave(struct ch_sources *s, const struct guard_source *source)
+{
+	struct stripe *stripe = lock_stripe(s, source);
+	struct entry *entry = find(stripe, source);
+
+	if (entry != NULL && entry->pending > 0)
+		entry->pending--;
+	pthread_mutex_unlock(&stripe->lock);
+}
+
+static void soften(struct ch_sources *s, const struct guard_source *source)
+{
+	struct kept_ban *kept;
+
+	pthread_mutex_lock(&s->ban_lock);
+	HASH_FIND(hh, s->bans, source, sizeof(*source), kept);
+	if (kept != NULL && kept->ban.level > 0)
+		kept->ban.level--;
+	pthread_mutex_unlock(&s->ban_lock);
+}
+
+void ch_sources_succeed(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns)
+{
+	struct stripe *stripe = lock_stripe(s, source);
+	struct entry *entry = touch(s, stripe, source);
+
+	if (entry != NULL) {
+		entry->known_until_ns = now_ns + s->options.known_ns;
+		entry->failures = 0;
+	}
+	pthread_mutex_unlock(&stripe->lock);
+	soften(s, source);
+}
+
+/* Counts a failure. @return are there enough for a ban? */
+static bool count_failure(struct ch_sources *s, struct entry *entry, uint64_t now_ns)
+{
+	if (entry->known_until_ns > now_ns || s->options.failures == 0)
+		return false;
+	if (entry->failures == 0 || now_ns - entry->window_ns > s->options.window_ns) {
+		entry->failures = 0;
+		entry->window_ns = now_ns;
+	}
+	if (++entry->failures < s->options.failures)
+		return false;
+	entry->failures = 0;
+	return true;
+}
+
+/* Under the lock. The ban that ends first makes room, unless all of them end later than @until. */
+static struct kept_ban *make_room(struct ch_sources *s, uint64_t until_ns)
+{
+	struct kept_ban *first = s->bans;
+
+	if (HASH_COUNT(s->bans) < s->options.bans_most)
+		return calloc(1, sizeof(*first));
+	for (struct kept_ban *at = s->bans; at != NULL; at = at->hh.next)
+		if (at->ban.until_ns < first->ban.until_ns)
+			first = at;
+	if (first == NULL || first->ban.until_ns > until_ns)
+		return NULL;
+	HASH_DEL(s->bans, first);
+	return first;
+}
+
+/* Under the lock. */
+static int put_ban(struct ch_sources *s, const struct ch_ban *ban, struct ch_ban_change *change)
+{
+	bool full = HASH_COUNT(s->bans) >= s->options.bans_most;
+	struct kept_ban *kept;
+
+	*change = (struct ch_ban_change){.ban = *ban};
+	HASH_FIND(hh, s->bans, &ban->source, sizeof(ban->source), kept);
+	if (kept != NULL) {
+		kept->ban = *ban;
+		return 0;
+	}
+	kept = make_room(s, ban->until_ns);
+	if (kept == NULL)
+		return full ? CH_E_FULL : -ENOMEM;
+	change->displaces = full;
+	change->displaced = kept->ban.source;
+	memset(kept, 0, sizeof(*kept));
+	kept->ban = *ban;
+	HASH_ADD(hh, s->bans, ban.source, sizeof(kept->ban.source), kept);
+	return 0;
+}
+
+int ch_sources_ban(struct ch_sources *s, const struct ch_ban *ban, struct ch_ban_change *change)
+{
+	int err;
+
+	pthread_mutex_lock(&s->ban_lock);
+	err = put_ban(s, ban, change);
+	pthread_mutex_unlock(&s->ban_lock);
+	return err;
+}
+
+static uint64_t ban_length(const struct ch_sources_options *options, uint32_t level)
+{
+	uint64_t length = options->ban_ns;
+
+	while (level-- > 0 && length < options->ban_most_ns)
+		length *= 2;
+	return length < options->ban_most_ns ? length : options->ban_most_ns;
+}
+
+/* Under the lock. @return false: it is banned already */
+static bool next_ban(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns,
+		     struct ch_ban *ban)
+{
+	struct kept_ban *kept;
+
+	*ban = (struct ch_ban){.source = *source, .since_ns = now_ns, .cause = CH_BAN_FAILURES};
+	HASH_FIND(hh, s->bans, source, sizeof(*source), kept);
+	if (kept != NULL && now_ns < kept->ban.until_ns)
+		return false;
+	if (kept != NULL && now_ns - kept->ban.until_ns < s->options.ban_most_ns)
+		ban->level = kept->ban.level < LEVEL_MOST ? kept->ban.level + 1 : LEVEL_MOST;
+	ban->until_ns = now_ns + ban_length(&s->options, ban->level);
+	return true;
+}
+
+bool ch_sources_fail(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns,
+		     struct ch_ban_change *change)
+{
+	struct stripe *stripe = lock_stripe(s, source);
+	struct entry *entry = touch(s, stripe, source);
+	bool banned = entry != NULL && count_failure(s, entry, now_ns);
+	struct ch_ban ban;
+
+	pthread_mutex_unlock(&stripe->lock);
+	if (!banned)
+		return false;
+	pthread_mutex_lock(&s->ban_lock);
+	banned = next_ban(s, source, now_ns, &ban) && put_ban(s, &ban, change) == 0;
+	pthread_mutex_unlock(&s->ban_lock);
+	return banned;
+}
+
+int ch_sources_unban(struct ch_sources *s, const struct guard_source *source)
+{
+	struct kept_ban *kept;
+
+	pthread_mutex_lock(&s->ban_lock);
+	HASH_FIND(hh, s->bans, source, sizeof(*source), kept);
+	if (kept != NULL) {
+		HASH_DEL(s->bans, kept);
+		free(kept);
+	}
+	pthread_mutex_unlock(&s->ban_lock);
+	return kept != NULL ? 0 : CH_E_UNKNOWN;
+}
+
+static int by_end(const struct kept_ban *a, const struct kept_ban *b)
+{
+	if (a->ban.until_ns != b->ban.until_ns)
+		return a->ban.until_ns < b->ban.until_ns ? -1 : 1;
+	return memcmp(&a->ban.source, &b->ban.source, sizeof(a->ban.source));
+}
+
+size_t ch_sources_bans(struct ch_sources *s, uint64_t now_ns, struct ch_ban *bans, size_t most)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&s->ban_lock);
+	HASH_SORT(s->bans, by_end);
+	for (struct kept_ban *at = s->bans; at != NULL; at = at->hh.next) {
+		if (at->ban.until_ns <= now_ns)
+			continue;
+		if (count < most)
+			bans[count] = at->ban;
+		count++;
+	}
+	pthread_mutex_unlock(&s->ban_lock);
+	return count;
+}
+
+void ch_sources_load(struct ch_sources *s, struct ch_sources_load *load)
+{
+	*load = (struct ch_sources_load){0};
+	for (int i = 0; i < STRIPES; i++) {
+		pthread_mutex_lock(&s->stripes[i].lock);
+		load->sources += HASH_COUNT(s->stripes[i].table);
+		for (struct entry *at = s->stripes[i].table; at != NULL; at = at->hh.next)
+			load->pending += at->pending;
+		pthread_mutex_unlock(&s->stripes[i].lock);
+	}
+	pthread_mutex_lock(&s->ban_lock);
+	load->bans = HASH_COUNT(s->bans);
+	pthread_mutex_unlock(&s->ban_lock);
+}

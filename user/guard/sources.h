@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What is known about each source address: its bucket, its connections that have not proven anything
+ * yet, its failures, its ban. A source is an address cut to a prefix (IPv4 /32, IPv6 /64 unless
+ * configured otherwise).
+ *
+ * Charged only at accept, where the TCP handshake has proven the address. Failures count only when
+ * they are the peer's fault. A source that logs devices in is known: it has limits of its own, and
+ * its failures ban nobody, for the good devices behind the same NAT would pay for the bad one;
+ * what a bad one can take there is the source's own share of handshakes.
+ *
+ * Time is an argument. Threads: any; each call holds one of many locks for a few hundred nanoseconds,
+ * beside a handshake of most of a millisecond.
+ */
+#include <callhome/error.h>
+#include "prefixes.h"
+#include "user/core/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ch_sources_options {
+	struct guard_limit unknown; /**< connections of a source that never logged in */
+	struct guard_limit known;   /**< of one that did */
+	uint32_t pending;	    /**< connections of a source that log in at a time; 0 = any */
+	uint32_t pending_known;
+	uint32_t failures;     /**< that ban; 0 = never */
+	uint64_t window_ns;    /**< in which they must happen */
+	uint64_t ban_ns;       /**< of the first ban; each further one takes twice as long */
+	uint64_t ban_most_ns;
+	uint64_t known_ns;     /**< how long a source stays known after its last login */
+	bool dry_run;	       /**< the verdict is told, but everybody counts as welcome */
+	uint32_t v4_bits;
+	uint32_t v6_bits;
+	uint32_t most;	       /**< sources remembered; the one seen longest ago is forgotten */
+	uint32_t bans_most;    /**< a further ban ends the one that would end first */
+};
+
+struct ch_sources;
+
+CH_NODISCARD int ch_sources_new(const struct ch_sources_options *options,
+				struct ch_sources **sources);
+void ch_sources_free(struct ch_sources *sources);
+/** Other limits from now on; what is known stays. */
+void ch_sources_configure(struct ch_sources *sources, const struct ch_sources_options *options);
+
+/** The source an address belongs to. */
+void ch_source_of(const struct ch_sources *sources, const struct ch_address *address,
+		  struct guard_source *source);
+/** "192.0.2.1", "2001:db8::/64": always with what was cut off. */
+#define CH_SOURCE_TEXT CH_PREFIX_TEXT
+void ch_source_format(const struct ch_sources *sources, const struct guard_source *source,
+		      char text[CH_SOURCE_TEXT]);
+
+enum ch_arrival {
+	CH_ARRIVAL_WELCOME,
+	CH_ARRIVAL_BANNED,
+	CH_ARRIVAL_RATE,    /**< over the limit of the source */
+	CH_ARRIVAL_PENDING, /**< too many of its connections log in already */
+};
+
+struct ch_arrival_info {
+	enum ch_arrival verdict;
+	bool known;	 /**< logged in before: the reserved share is for it */
+	uint64_t again_ns; /**< when the next one may come, if the bucket is empty now; else 0 */
+};
+
+/** A connection was accepted. After WELCOME (or in a dry run) one ch_sources_leave follows. */
+void ch_sources_arrive(struct ch_sources *sources, const struct guard_source *source,
+		       uint64_t now_ns, struct ch_arrival_info *info);
+/** It logs in no longer: it is up, or it ended. */
+void ch_sources_leave(struct ch_sources *sources, const struct guard_source *source);
+/** It came up: the source is known from here on, and its next ban is half as long. */
+void ch_sources_succeed(struct ch_sources *sources, const struct guard_source *source,
+			uint64_t now_ns);
+enum ch_ban_cause { CH_BAN_FAILURES, CH_BAN_OPERATOR };
+
+struct ch_ban {
+	struct guard_source source;
+	uint64_t since_ns;
+	uint64_t until_ns; /**< UINT64_MAX = until it is lifted */
+	uint32_t level;	   /**< how many times it doubled */
+	enum ch_ban_cause cause;
+};
+
+/** What a new ban means for the kernel's table. */
+struct ch_ban_change {
+	struct ch_ban ban;
+	bool displaces; /**< the table was full */
+	struct guard_source displaced;
+};
+
+/** It ended by its own fault. @return the source is banned for it, as @change says */
+bool ch_sources_fail(struct ch_sources *sources, const struct guard_source *source, uint64_t now_ns,
+		     struct ch_ban_change *change);
+
+/** Bans by hand, or as kept in a file. @return 0, -ENOMEM, or CH_E_FULL: only longer bans are there */
+CH_NODISCARD int ch_sources_ban(struct ch_sources *sources, const struct ch_ban *ban,
+				struct ch_ban_change *change);
+/** @return 0 or CH_E_UNKNOWN. */
+int ch_sources_unban(struct ch_sources *sources, const struct guard_source *source);
+/** Copies bans that are in force, soonest end first, at most @most. @return how many there are */
+size_t ch_sources_bans(struct ch_sources *sources, uint64_t now_ns, struct ch_ban *bans,
+		       size_t most);
+
+struct ch_sources_load {
+	uint64_t sources;
+	uint64_t bans;
+	uint64_t pending;
+};
+void ch_sources_load(struct ch_sources *sources, struct ch_sources_load *load);
