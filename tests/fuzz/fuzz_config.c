@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls core */
+/* links: collector guard kernel tls core */
 /*
  * Any bytes as configuration: either every number is inside the range of its option and what is
  * needed is there, or each mistake is a line that starts with the file's name.

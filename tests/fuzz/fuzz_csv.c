@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls core */
+/* links: collector guard kernel tls core */
 /*
  * Any bytes as inventory: fields are clean text inside their line, each device is found under its
  * name and keys, and no record is lost: it is an identity, or it is a mistake. What is exported is

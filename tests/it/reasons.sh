@@ -73,7 +73,7 @@ kill -TERM "$daemon"
 claim shutdown
 end_site
 
-site sessions 10 'limits: {max-sessions: 2}'
+site sessions 10 'limits: {max-sessions: 2}' 'guard: {known-share: 0}'
 start_daemon || exit 1
 sim_start --devices 10 --rate 0 --no-reconnect
 claim session-limit 8
@@ -83,6 +83,30 @@ site handshakes 2 'limits: {max-handshakes: 1, login-timeout: 10min}'
 start_daemon || exit 1
 sim_start --devices 2 --rate 0 --no-reconnect --impostors silent:4 --impostor-wait 1h
 claim handshake-limit
+end_site
+
+# At accept: what the kernel drops is in guard.sh.
+site guard 1 'guard: {mode: userspace, ban-after: 2, source-logins: 1, rules: [{name: foes, action: drop, prefix: 127.9.9.9}]}'
+start_daemon || exit 1
+sim_start --devices 1 --source 127.9.9.9 --no-reconnect
+claim denied-by-rule
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+claim source-login-limit
+exec 3>&-
+for _ in 1 2 3; do
+	until_true 5 eval 'cli status --json | grep -q "\"handshaking\":0"'
+	echo garbage >"/dev/tcp/127.0.0.1/$port"
+done 2>/dev/null
+claim banned
+end_site
+
+site guard-rate 1 'guard: {mode: userspace, source-rate: 1, source-burst: 1}'
+start_daemon || exit 1
+for _ in 1 2 3; do
+	(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+done
+claim source-rate-limit
 end_site
 
 site credential 1

@@ -14,21 +14,22 @@ forbid()
 }
 
 # Sans-IO: bytes and time come in, bytes and events go out.
-forbid layers-sans-io '(sys/(socket|epoll|uio|ioctl|select|time|un)\.h|netinet/|netdb\.h|poll\.h|fcntl\.h|unistd\.h|time\.h|pthread\.h|liburing|openssl/|linux/|kernel/|user/(tls|ssh|collector|daemon|cli)/|bench/)' user/proto
+forbid layers-sans-io '(sys/(socket|epoll|uio|ioctl|select|time|un)\.h|netinet/|netdb\.h|poll\.h|fcntl\.h|unistd\.h|time\.h|pthread\.h|liburing|openssl/|linux/|kernel/|user/(tls|ssh|guard|collector|daemon|cli)/|bench/)' user/proto
 # queue.h wakes its consumer and log.h reads the clock through what the caller passes in.
-forbid layers-core '(sys/(socket|epoll|uio|ioctl|select|time|un)\.h|netinet/|netdb\.h|poll\.h|fcntl\.h|unistd\.h|time\.h|liburing|openssl/|linux/|kernel/|user/(proto|tls|ssh|collector|daemon|cli)/|bench/)' user/core
-forbid layers-kernel '(openssl/|expat|cyaml|yaml|microhttpd|user/(proto|tls|ssh|collector|daemon|cli)/|bench/)' kernel
+forbid layers-core '(sys/(socket|epoll|uio|ioctl|select|time|un)\.h|netinet/|netdb\.h|poll\.h|fcntl\.h|unistd\.h|time\.h|liburing|openssl/|linux/|kernel/|user/(proto|tls|ssh|guard|collector|daemon|cli)/|bench/)' user/core
+forbid layers-kernel '(openssl/|expat|cyaml|yaml|microhttpd|user/(proto|tls|ssh|guard|collector|daemon|cli)/|bench/)' kernel
 forbid layers-user '(liburing|bpf/|linux/tls\.h)' user
 forbid layers-openssl 'openssl/' user/collector user/daemon user/cli user/ssh include
-forbid layers-tls '(kernel/|liburing|user/(proto|ssh|collector|daemon|cli)/|bench/)' user/tls
+forbid layers-tls '(kernel/|liburing|user/(proto|ssh|guard|collector|daemon|cli)/|bench/)' user/tls
+forbid layers-guard '(openssl/|liburing|user/(proto|tls|ssh|collector|daemon|cli|crl)/|bench/)' user/guard
 forbid layers-collector '(user/(daemon|cli)/|bench/)' user/collector
 forbid layers-daemon '(kernel/ring|user/(tls|proto|cli)/|bench/)' user/daemon
-forbid layers-cli '(kernel/|user/(proto|tls|ssh|collector|daemon)/|bench/|liburing|openssl/)' user/cli
-forbid layers-crl '(kernel/|user/(proto|ssh|collector|daemon|cli)/|bench/|liburing|openssl/)' user/crl
-forbid layers-bench '(user/(collector|daemon|cli)/|liburing)' bench
+forbid layers-cli '(kernel/|user/(proto|tls|ssh|guard|collector|daemon)/|bench/|liburing|openssl/)' user/cli
+forbid layers-crl '(kernel/|user/(proto|ssh|guard|collector|daemon|cli)/|bench/|liburing|openssl/)' user/crl
+forbid layers-bench '(user/(guard|collector|daemon|cli)/|liburing)' bench
 forbid layers-public '(user/|kernel/|bench/|bpf/|openssl/|liburing)' include
 # The control socket is written on the public API alone.
 while read -r file; do
-	grep -nE '^#include "(kernel/|user/tls/|worker|session|registry|conn|devices)' "$file" /dev/null || :
+	grep -nE '^#include "(kernel/|user/tls/|user/guard/|worker|session|registry|conn|devices)' "$file" /dev/null || :
 done < <(c_files user/collector | grep '/control') | report layers-control
 exit $lint_failed

@@ -5,7 +5,7 @@
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree/tests" "$tree/bench" "$tree/kernel" "$tree/include/callhome" \
-	"$tree"/user/{core,proto,tls,collector,daemon,cli}
+	"$tree"/user/{core,proto,tls,guard,collector,daemon,cli}
 cp -r tests/lint "$tree/tests/lint"
 : >"$tree/tests/lint/allowed"
 spdx='/* SPDX-License-Identifier: Apache-2.0 */'
@@ -29,6 +29,7 @@ expect layers-kernel layers.sh kernel/a.c "$spdx\n#include <openssl/ssl.h>"
 expect layers-user layers.sh user/daemon/a.c "$spdx\n#include <liburing.h>"
 expect layers-openssl layers.sh user/collector/a.c "$spdx\n# include <openssl/evp.h>"
 expect layers-tls layers.sh user/tls/a.c "$spdx\n#include \"kernel/sock.h\""
+expect layers-guard layers.sh user/guard/a.c "$spdx\n#include \"user/tls/trust.h\""
 expect layers-collector layers.sh user/collector/a.c "$spdx\n#include \"bench/pki.h\""
 expect layers-daemon layers.sh user/daemon/a.c "$spdx\n#include \"user/tls/trust.h\""
 expect layers-cli layers.sh user/cli/a.c "$spdx\n#include \"user/collector/config.h\""

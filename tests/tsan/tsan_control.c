@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector proto core */
+/* links: collector guard kernel proto core */
 /* sources: tests/unit/fake_collector.c */
 /* Clients send rpcs, hang up in between, and the control socket closes while replies come. */
 #include "user/collector/control.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls proto kernel core */
+/* links: collector guard tls proto kernel core */
 /* sources: tests/unit/tls_fixture.c */
 /*
  * A collector of two threads is loaded anew again and again, whole and its inventory alone, while

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector core */
+/* links: collector guard kernel core */
 /* Four workers hand batches to the spool's writer while a fifth thread reads the counters. */
 #include "user/collector/spool.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector core */
+/* links: collector guard kernel core */
 /* The names of CA certificates, by two bytes each. */
 #include "user/collector/authorities.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole program as a process of its own, against a control socket in another one. */
-/* links: collector proto core */
+/* links: collector guard kernel proto core */
 /* sources: tests/unit/fake_collector.c user/cli/cli.c user/cli/clean.c user/cli/config.c */
 /* sources: user/cli/devices.c user/cli/doctor.c user/cli/http.c user/cli/input.c */
 /* sources: user/cli/inventory.c user/cli/kill.c user/cli/output.c user/cli/reload.c */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls core */
+/* links: collector guard kernel tls core */
 #include "user/collector/config_diff.h"
 #include "user/collector/config_load.h"
 

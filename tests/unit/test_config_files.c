@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls core */
+/* links: collector guard kernel tls core */
 /* sources: tests/unit/tls_fixture.c */
 /* What the configuration refers to: certificates, keys, anchors, the inventory; and the samples. */
 #include "tests/unit/tls_fixture.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector proto core */
+/* links: collector guard kernel proto core */
 /* sources: tests/unit/fake_collector.c */
 #include "control_rig.h"
 #include "user/collector/control_rpc.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector proto core */
+/* links: collector guard kernel proto core */
 /* sources: tests/unit/fake_collector.c */
 /* Changes of the inventory over the control socket. */
 #include "control_rig.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls core */
+/* links: collector guard kernel tls core */
 #include "user/collector/devices.h"
 #include "user/collector/devices_parse.h"
 #include "user/core/hash.h"

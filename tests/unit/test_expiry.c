@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector proto tls kernel core */
+/* links: collector guard proto tls kernel core */
 /* sources: tests/unit/fake_ring.c tests/unit/tls_fixture.c */
 /* Client certificates and anchors that end soon are told of. */
 #include "worker_rig.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls proto kernel core */
+/* links: collector guard tls proto kernel core */
 /* sources: tests/unit/fake_ring.c tests/unit/tls_fixture.c tests/unit/streams.c */
 /*
  * The two record layers make the same of the same streams: the same messages, counters and answers,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls proto kernel core */
+/* links: collector guard tls proto kernel core */
 /* sources: tests/unit/fake_ring.c tests/unit/tls_fixture.c */
 /* What TLS itself says after the handshake, with records in user space; test_worker_ktls.c has the
  * kernel's. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector core */
+/* links: collector guard kernel core */
 #include "user/collector/spool.h"
 #include "user/collector/spool_files.h"
 

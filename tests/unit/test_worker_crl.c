@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls proto kernel core */
+/* links: collector guard tls proto kernel core */
 /* sources: tests/unit/tls_fixture.c tests/unit/fake_ring.c tests/unit/crl_fixture.c */
 /* What a refresh of the revocation lists does to a worker and to its sessions. */
 #include "worker_rig.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* links: collector tls proto kernel core */
+/* links: collector guard tls proto kernel core */
 /* sources: tests/unit/fake_ring.c tests/unit/tls_fixture.c */
 /* The kernel's record layer, as far as the ring shows it. */
 #include "worker_rig.h"

@@ -29,6 +29,7 @@ static struct ch_config_manufacturer manufacturers[2] = {{.name = "acme", .ident
 							 {.name = "borg", .identifier = 0}};
 static struct ch_config_credential credentials[1] = {{.name = "default"}};
 static struct ch_config_profile profiles[1] = {{.name = "default"}};
+static struct ch_gate_options gate;
 static struct ch_config config;
 static struct ch_shared shared;
 static struct ch_worker worker;
@@ -77,6 +78,12 @@ static inline void setup(void)
 		.peer_allowed_to_send = true,
 	};
 	write_devices();
+	gate = (struct ch_gate_options){.mode = CH_GATE_USERSPACE,
+					.sources = {.failures = 3, .window_ns = UINT64_MAX,
+						    .ban_ns = 300000000000,
+						    .ban_most_ns = 300000000000, .known_ns = 1,
+						    .v4_bits = 32, .v6_bits = 64, .most = 64,
+						    .bans_most = 16}};
 	shared = (struct ch_shared){
 		.config = &config,
 		.client_limits = {.framing = {.max_message = 65536, .max_chunks = 1000},
@@ -93,6 +100,7 @@ static inline void setup(void)
 	cr_assert_eq(ch_registry_new(1, &shared.registry), 0);
 	cr_assert_eq(ch_quarantine_new(8, &shared.quarantine), 0);
 	cr_assert_eq(ch_authorities_new(&shared.authorities), 0);
+	cr_assert_eq(ch_gate_new(&gate, NULL, &shared.gate, &error), 0);
 	memset(&worker, 0, sizeof(worker));
 	cr_assert_eq(ch_worker_init(&worker, &shared, 0, &error), 0);
 	fake_ring_init(&ring);
@@ -225,6 +233,7 @@ static inline void teardown(void)
 	ch_registry_free(shared.registry);
 	ch_quarantine_free(shared.quarantine);
 	ch_authorities_free(shared.authorities);
+	ch_gate_free(shared.gate);
 	for (size_t i = 0; i < 2; i++)
 		free(manufacturers[i].ca);
 	free(credentials[0].tls_cert);

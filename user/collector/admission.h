@@ -13,13 +13,19 @@ struct ch_cap {
 	uint64_t limit;
 };
 
-/** Takes one place. @return false: full, nothing taken. */
-static inline bool ch_cap_take(struct ch_cap *cap)
+/** Takes one place if fewer than @limit are taken. @return false: nothing taken. */
+static inline bool ch_cap_take_below(struct ch_cap *cap, uint64_t limit)
 {
-	if (atomic_fetch_add_explicit(&cap->used, 1, memory_order_relaxed) < cap->limit)
+	if (atomic_fetch_add_explicit(&cap->used, 1, memory_order_relaxed) < limit)
 		return true;
 	atomic_fetch_sub_explicit(&cap->used, 1, memory_order_relaxed);
 	return false;
+}
+
+/** Takes one place. @return false: full, nothing taken. */
+static inline bool ch_cap_take(struct ch_cap *cap)
+{
+	return ch_cap_take_below(cap, cap->limit);
 }
 
 static inline void ch_cap_give(struct ch_cap *cap)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector.h"
+#include "guarding.h"
 #include "crl_watch.h"
 #include "kernel/probe.h"
 #include "kernel/sock.h"
@@ -325,12 +326,17 @@ int ch_collector_start(struct ch_collector *c, char **error)
 		err = open_spool(c, &text);
 	if (err == 0 && c->config->devices_database != NULL)
 		err = ch_enrolment_new(c, &c->enrolment, &text);
+	if (err == 0)
+		err = ch_guarding_new(c->config, &c->shared.log, &c->guarding, &text);
 	if (err == 0) {
+		c->shared.gate = ch_guarding_gate(c->guarding);
 		c->shared.fixed = probe.fixed_close;
 		set_limits(c, probe.nofile);
 		ch_ktls_probe(&c->shared.ktls);
 		err = start_workers(c, &text);
 	}
+	if (err == 0)
+		err = ch_guarding_start(c->guarding);
 	if (err == 0)
 		err = ch_reload_new(c, &c->shared.reload);
 	if (err == 0)
@@ -396,6 +402,7 @@ void ch_collector_free(struct ch_collector *c)
 	ch_enrolment_free(c->enrolment);
 	ch_crl_watch_free(c->crl_watch);
 	ch_reload_free(c->shared.reload);
+	ch_guarding_free(c->guarding);
 	ch_spool_close(c->shared.spool);
 	ch_quarantine_free(c->shared.quarantine);
 	ch_authorities_free(c->shared.authorities);

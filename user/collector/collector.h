@@ -6,9 +6,12 @@
 #include "enrolment.h"
 #include "worker.h"
 
+struct ch_guarding;
+
 struct ch_collector {
 	struct ch_config *config; /**< of the start */
 	struct ch_shared shared;
+	struct ch_guarding *guarding;
 	struct ch_crl_watch *crl_watch; /**< NULL before the start */
 	ch_log_fn log;
 	void *log_ctx;

@@ -198,6 +198,13 @@ void ch_config_free(struct ch_config *config)
 	}
 	for (size_t i = 0; i < config->profile_count; i++)
 		free(config->profiles[i].name);
+	for (size_t i = 0; i < config->guard.rule_count; i++) {
+		free(config->guard.rules[i].name);
+		free(config->guard.rules[i].prefix);
+		free(config->guard.rules[i].file);
+	}
+	free(config->guard.rules);
+	free(config->guard.bans_file);
 	free(config->listeners);
 	free(config->manufacturers);
 	free(config->credentials);

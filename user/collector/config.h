@@ -9,6 +9,7 @@
 #include "user/core/address.h"
 #include "user/core/buf.h"
 #include "user/core/log.h"
+#include "user/guard/gate.h"
 #include "user/tls/trust.h"
 
 #include <stdatomic.h>
@@ -63,6 +64,34 @@ enum ch_unknown_policy { CH_UNKNOWN_REJECT, CH_UNKNOWN_QUARANTINE };
 /** What TLS 1.2 must offer (RFC 7627). */
 enum ch_master_secret_policy { CH_MASTER_SECRET_EXTENDED, CH_MASTER_SECRET_ANY };
 
+/** A rule of the guard; @rate 0 = none. */
+struct ch_config_rule {
+	char *name;
+	enum ch_gate_action action;
+	char *prefix; /**< text, or NULL */
+	char *file;   /**< path of a file of prefixes, resolved, or NULL */
+	uint64_t rate, burst; /**< connections per second of all its sources together */
+	uint64_t log_one_in;
+};
+
+/** Who may connect how often; numbers per source address unless they say otherwise. */
+struct ch_config_guard {
+	enum ch_gate_mode mode;
+	bool dry_run;
+	uint64_t source_rate, source_burst; /**< connections per second, at once */
+	uint64_t known_rate, known_burst;   /**< of a source that logged in before */
+	uint64_t source_logins, known_logins; /**< at a time; 0 = any number */
+	uint64_t known_time_ns;
+	uint64_t known_share; /**< percent of max-handshakes that others may not use */
+	uint64_t ban_after;   /**< failures; 0 = never */
+	uint64_t ban_window_ns, ban_time_ns, ban_time_max_ns;
+	uint64_t v4_prefix, v6_prefix; /**< bits that make a source */
+	uint64_t max_sources, max_bans;
+	char *bans_file; /**< path, resolved; NULL = none */
+	struct ch_config_rule *rules;
+	size_t rule_count;
+};
+
 struct ch_config {
 	_Atomic uint32_t holders; /**< beside the one who loaded it */
 	char *file;	 /**< as given */
@@ -91,6 +120,8 @@ struct ch_config {
 	bool peer_allowed_to_send;	/**< offer TLS heartbeats (RFC 8071 C4) */
 	uint64_t heartbeat_max_wait_ns; /**< silence before we ask by heartbeat; 0 = never */
 	uint64_t heartbeat_max_attempts;
+
+	struct ch_config_guard guard;
 
 	char *control_socket; /**< path, resolved */
 	char *spool_directory; /**< NULL = no spool */

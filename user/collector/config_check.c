@@ -125,6 +125,26 @@ static void warn_no_heartbeats(struct ch_config_load *load)
 		load->err = -ENOMEM;
 }
 
+static void check_rules(struct ch_config_load *load)
+{
+	struct ch_config_guard *guard = &load->config->guard;
+
+	for (size_t i = 0; i < guard->rule_count; i++) {
+		const struct ch_config_rule *rule = &guard->rules[i];
+
+		if (rule->prefix == NULL && rule->file == NULL)
+			ch_diag_add(&load->diag, place(load, CH_SECTION_RULES, i, "name"),
+				    "guard.rules: \"%s\" has neither prefix nor file; add \"prefix: "
+				    "192.0.2.0/24\"", rule->name);
+		if (rule->action == CH_GATE_ACTION_LIMIT && rule->rate == 0)
+			ch_diag_add(&load->diag, place(load, CH_SECTION_RULES, i, "name"),
+				    "guard.rules: \"%s\" does nothing: it limits, but has no rate; add "
+				    "\"rate: 100\", or another action", rule->name);
+	}
+	if (guard->ban_time_max_ns < guard->ban_time_ns)
+		guard->ban_time_max_ns = guard->ban_time_ns;
+}
+
 void ch_config_check_meaning(struct ch_config_load *load)
 {
 	struct ch_config *config = load->config;
@@ -133,6 +153,8 @@ void ch_config_check_meaning(struct ch_config_load *load)
 	check_names(load, CH_SECTION_MANUFACTURERS);
 	check_names(load, CH_SECTION_CREDENTIALS);
 	check_names(load, CH_SECTION_PROFILES);
+	check_names(load, CH_SECTION_RULES);
+	check_rules(load);
 	check_addresses(load);
 	check_next(load);
 	if (!config->peer_allowed_to_send)
@@ -329,6 +351,27 @@ int ch_config_load_credential(const struct ch_config_credential *from,
 	return err;
 }
 
+static void check_rule_files(struct ch_config_load *load)
+{
+	const struct ch_config_guard *guard = &load->config->guard;
+	struct ch_prefix_list list = {0};
+
+	for (size_t i = 0; i < guard->rule_count; i++) {
+		const char *file = guard->rules[i].file;
+		struct ch_position at = place(load, CH_SECTION_RULES, i, "file");
+		struct ch_buf text = {0};
+		struct stat st;
+
+		if (file == NULL || !check_readable(load, "guard.rules.file", file, at, &st))
+			continue;
+		if (ch_prefix_list_read(&list, file, 1, &text) != 0)
+			ch_diag_add(&load->diag, at, "guard.rules.file: %.*s",
+				    text.len > 0 ? (int)text.len - 1 : 0, (const char *)text.data);
+		ch_buf_deinit(&text);
+	}
+	ch_prefix_list_deinit(&list);
+}
+
 void ch_config_check_files(struct ch_config_load *load)
 {
 	struct stat st;
@@ -336,6 +379,7 @@ void ch_config_check_files(struct ch_config_load *load)
 	check_manufacturers(load);
 	check_crl(load);
 	check_credentials(load);
+	check_rule_files(load);
 	check_readable(load, "devices.file", load->config->devices_file,
 		       place(load, CH_SECTION_DEVICES, 0, "file"), &st);
 }

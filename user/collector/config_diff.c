@@ -14,6 +14,7 @@ static bool is_same(const struct ch_option *option, const void *a, const void *b
 	switch (option->type) {
 	case CH_OPTION_NAME:
 	case CH_OPTION_PATH:
+	case CH_OPTION_PREFIX:
 		return is_same_text(*(char *const *)a, *(char *const *)b);
 	case CH_OPTION_ADDRESS: {
 		char one[CH_ADDRESS_TEXT];

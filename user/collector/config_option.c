@@ -66,6 +66,19 @@ const struct ch_section ch_sections[CH_SECTION_COUNT] = {
 		.help = "Asks a silent device by heartbeat whether it lives, where the device "
 			"lets us; profiles.probe-interval asks any device by NETCONF.",
 	},
+	[CH_SECTION_GUARD] = {
+		.key = "guard", .path = "guard", .live = true, .example = "mode: auto",
+		.help = "Who may connect how often. A source is an IPv4 address or an IPv6 /64 unless "
+			"v4-prefix and v6-prefix say otherwise; limits are per source. With CAP_BPF "
+			"an eBPF program drops the SYNs of who is banned, denied or over a limit.",
+	},
+	[CH_SECTION_RULES] = {
+		.key = "rules", .path = "guard.rules", .parent = CH_SECTION_GUARD, .live = true,
+		.most = GUARD_RULES - 1,
+		LIST(ch_config_rule, guard.rules, guard.rule_count),
+		.example = "- {name: customers, action: permit, prefix: \"192.0.2.0/24\"}",
+		.help = "By source prefix; of several that match, the longest holds.",
+	},
 	[CH_SECTION_CONTROL] = {
 		.key = "control", .path = "control", .example = "socket: callhomed.sock",
 		.help = "How the callhome command reaches the daemon.",
@@ -134,6 +147,20 @@ static const struct ch_choice master_secrets[] = {
 	{NULL, 0},
 };
 
+static const struct ch_choice gate_modes[] = {
+	{"auto", CH_GATE_AUTO},
+	{"require", CH_GATE_REQUIRE},
+	{"userspace", CH_GATE_USERSPACE},
+	{"off", CH_GATE_OFF},
+	{NULL, 0},
+};
+
+static const struct ch_choice gate_actions[] = {
+	{"limit", CH_GATE_ACTION_LIMIT},	 {"permit", CH_GATE_ACTION_PERMIT},
+	{"never-ban", CH_GATE_ACTION_NEVER_BAN}, {"drop", CH_GATE_ACTION_DROP},
+	{"reject", CH_GATE_ACTION_REJECT},	 {NULL, 0},
+};
+
 static const struct ch_choice levels[] = {
 	{"error", CH_LOG_ERROR},
 	{"warning", CH_LOG_WARNING},
@@ -146,7 +173,8 @@ _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind)
 		       sizeof(enum ch_unknown_policy) == 4 && sizeof(enum ch_layer_policy) == 4 &&
 		       sizeof(enum ch_master_secret_policy) == 4 &&
 		       sizeof(enum ch_revocation_mode) == 4 && sizeof(enum ch_stale_policy) == 4 &&
-		       sizeof(enum ch_log_level) == 4,
+		       sizeof(enum ch_log_level) == 4 && sizeof(enum ch_gate_mode) == 4 &&
+		       sizeof(enum ch_gate_action) == 4,
 	       "a choice is stored as 32 bits");
 
 /* A field of struct ch_config, or of the item that a list section holds. */
@@ -259,6 +287,78 @@ const struct ch_option ch_options[] = {
 	 .help = "silence before the device is asked, and time for each answer"},
 	{CH_SECTION_ALIVENESS, "max-attempts", CH_OPTION_UINT, IN(heartbeat_max_attempts), 1, 255,
 	 .fallback = "3", .help = "questions without an answer that end the session"},
+	{CH_SECTION_GUARD, "mode", CH_OPTION_CHOICE, IN(guard.mode), .choices = gate_modes,
+	 .fallback = "auto",
+	 .help = "where sources are judged: auto (in the kernel where it may load eBPF, and at accept), "
+		 "require (as auto, but no start without the kernel), userspace (at accept only), off; "
+		 "a change takes effect with a restart"},
+	{CH_SECTION_GUARD, "dry-run", CH_OPTION_BOOL, IN(guard.dry_run), .fallback = "false",
+	 .help = "count and log what would be refused, but refuse nobody"},
+	{CH_SECTION_GUARD, "source-rate", CH_OPTION_UINT, IN(guard.source_rate), 1, 1000000,
+	 .fallback = "20", .zero = "no limit",
+	 .help = "connections per second of a source that no device logged in from yet"},
+	{CH_SECTION_GUARD, "source-burst", CH_OPTION_UINT, IN(guard.source_burst), 1, 1000000,
+	 .fallback = "50", .help = "how many of them at once"},
+	{CH_SECTION_GUARD, "known-rate", CH_OPTION_UINT, IN(guard.known_rate), 1, 1000000,
+	 .fallback = "200", .zero = "no limit",
+	 .help = "connections per second of a source that devices logged in from: many may be behind "
+		 "one NAT"},
+	{CH_SECTION_GUARD, "known-burst", CH_OPTION_UINT, IN(guard.known_burst), 1, 1000000,
+	 .fallback = "1000", .help = "how many of them at once"},
+	{CH_SECTION_GUARD, "source-logins", CH_OPTION_UINT, IN(guard.source_logins), 1, 1048576,
+	 .fallback = "64", .zero = "any number",
+	 .help = "connections of a source that log in at a time"},
+	{CH_SECTION_GUARD, "known-logins", CH_OPTION_UINT, IN(guard.known_logins), 1, 1048576,
+	 .fallback = "512", .zero = "any number", .help = "the same of a known source"},
+	{CH_SECTION_GUARD, "known-time", CH_OPTION_DURATION, IN(guard.known_time_ns), SECOND,
+	 8760 * HOUR, 1, .fallback = "24h",
+	 .help = "how long a source stays known after its last login; as long it is not banned for "
+		 "failures: good devices would pay for a bad one behind the same NAT"},
+	{CH_SECTION_GUARD, "known-share", CH_OPTION_UINT, IN(guard.known_share), 1, 95,
+	 .fallback = "50", .zero = "none",
+	 .help = "percent of limits.max-handshakes that only known sources may use"},
+	{CH_SECTION_GUARD, "ban-after", CH_OPTION_UINT, IN(guard.ban_after), 1, 1000000,
+	 .fallback = "5", .zero = "no bans for failures",
+	 .help = "failed logins, by the device's own fault, that ban their source"},
+	{CH_SECTION_GUARD, "ban-window", CH_OPTION_DURATION, IN(guard.ban_window_ns), SECOND,
+	 24 * HOUR, 1, .fallback = "60s", .help = "in which they must happen"},
+	{CH_SECTION_GUARD, "ban-time", CH_OPTION_DURATION, IN(guard.ban_time_ns), SECOND, 8760 * HOUR,
+	 1, .fallback = "300s", .help = "of the first ban; every further one takes twice as long"},
+	{CH_SECTION_GUARD, "ban-time-max", CH_OPTION_DURATION, IN(guard.ban_time_max_ns), SECOND,
+	 8760 * HOUR, 1, .fallback = "1h", .help = "of the longest; raised to ban-time if shorter"},
+	{CH_SECTION_GUARD, "v4-prefix", CH_OPTION_UINT, IN(guard.v4_prefix), 8, 32, .fallback = "32",
+	 .help = "bits of an IPv4 address that make a source"},
+	{CH_SECTION_GUARD, "v6-prefix", CH_OPTION_UINT, IN(guard.v6_prefix), 16, 128,
+	 .fallback = "64", .help = "bits of an IPv6 address that make a source"},
+	{CH_SECTION_GUARD, "max-sources", CH_OPTION_UINT, IN(guard.max_sources), 64, 16777216,
+	 .fallback = "65536",
+	 .help = "sources remembered, about 130 bytes each; who was not seen for the longest time is "
+		 "forgotten; a change takes effect with a restart"},
+	{CH_SECTION_GUARD, "max-bans", CH_OPTION_UINT, IN(guard.max_bans), 16, 1048576,
+	 .fallback = "16384",
+	 .help = "bans at a time; one more ends the one that would end first; a change takes effect "
+		 "with a restart"},
+	{CH_SECTION_GUARD, "bans-file", CH_OPTION_PATH, IN(guard.bans_file),
+	 .help = "where bans outlive a restart; without it they end with the process; a change takes "
+		 "effect with a restart"},
+
+	{CH_SECTION_RULES, "name", CH_OPTION_NAME, OF(rule, name), .required = true,
+	 .help = "how counters and logs call the rule; its counters live on under this name"},
+	{CH_SECTION_RULES, "action", CH_OPTION_CHOICE, OF(rule, action), .choices = gate_actions,
+	 .fallback = "limit",
+	 .help = "limit (the rule's rate), permit (no limit, no ban), never-ban (limits, no ban), drop "
+		 "(the SYN, silently), reject (with a reset)"},
+	{CH_SECTION_RULES, "prefix", CH_OPTION_PREFIX, OF(rule, prefix),
+	 .help = "192.0.2.0/24 or 2001:db8::/32"},
+	{CH_SECTION_RULES, "file", CH_OPTION_PATH, OF(rule, file),
+	 .help = "of prefixes, one a line, # begins a comment; beside or instead of prefix"},
+	{CH_SECTION_RULES, "rate", CH_OPTION_UINT, OF(rule, rate), 1, 1000000, .fallback = "0",
+	 .zero = "no limit of its own",
+	 .help = "connections per second of all sources of the rule together"},
+	{CH_SECTION_RULES, "burst", CH_OPTION_UINT, OF(rule, burst), 1, 1000000, .fallback = "50",
+	 .help = "how many of them at once"},
+	{CH_SECTION_RULES, "log", CH_OPTION_UINT, OF(rule, log_one_in), 1, 1000000000, .fallback = "0",
+	 .zero = "none", .help = "a log line for one in so many hits"},
 
 	{CH_SECTION_CONTROL, "socket", CH_OPTION_PATH, IN(control_socket),
 	 .fallback = "/run/callhome/callhomed.sock",
@@ -362,6 +462,8 @@ const char *ch_option_example(const struct ch_option *option)
 		return "NAME";
 	case CH_OPTION_PATH:
 		return "PATH";
+	case CH_OPTION_PREFIX:
+		return "192.0.2.0/24";
 	case CH_OPTION_ADDRESS:
 		return "ADDRESS:PORT";
 	case CH_OPTION_BOOL:

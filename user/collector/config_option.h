@@ -22,6 +22,8 @@ enum ch_section_id {
 	CH_SECTION_DEVICES,
 	CH_SECTION_KEEPALIVES,
 	CH_SECTION_ALIVENESS,
+	CH_SECTION_GUARD,
+	CH_SECTION_RULES,
 	CH_SECTION_CONTROL,
 	CH_SECTION_SPOOL,
 	CH_SECTION_LIMITS,
@@ -47,6 +49,7 @@ struct ch_section {
 enum ch_option_type {
 	CH_OPTION_NAME,	    /**< char *: ch_name_is_valid, unique in its list */
 	CH_OPTION_PATH,	    /**< char *: resolved against the file's directory */
+	CH_OPTION_PREFIX,   /**< char *: as ch_prefix_parse reads it */
 	CH_OPTION_ADDRESS,  /**< struct ch_address with a port */
 	CH_OPTION_UINT,	    /**< uint64_t */
 	CH_OPTION_POWER,    /**< uint64_t, a power of two */

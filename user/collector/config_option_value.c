@@ -51,6 +51,9 @@ static const char *how_to_write(const struct ch_option *option)
 		       "digit";
 	case CH_OPTION_ADDRESS:
 		return "an address with a port; write 192.0.2.1:4335 or [2001:db8::1]:4335";
+	case CH_OPTION_PREFIX:
+		return "a prefix; write 192.0.2.0/24 or 2001:db8::/32, with zeros behind the "
+		       "length";
 	case CH_OPTION_PATH:
 	case CH_OPTION_CHOICE:
 	case CH_OPTION_FLAGS:
@@ -122,7 +125,10 @@ static void set_string(struct ch_config_load *load, const struct ch_option *opti
 {
 	char path[64];
 
-	if (option->type == CH_OPTION_NAME && !ch_name_is_valid(text)) {
+	struct guard_prefix prefix;
+
+	if ((option->type == CH_OPTION_NAME && !ch_name_is_valid(text)) ||
+	    (option->type == CH_OPTION_PREFIX && ch_prefix_parse(text, &prefix) != 0)) {
 		report_syntax(load, option, text, at);
 	} else if (option->type == CH_OPTION_PATH && text[0] == '\0') {
 		ch_diag_add(&load->diag, at, "%s: an empty path; write the name of a file",
@@ -214,6 +220,7 @@ void ch_option_set(struct ch_config_load *load, const struct ch_option *option, 
 	switch (option->type) {
 	case CH_OPTION_NAME:
 	case CH_OPTION_PATH:
+	case CH_OPTION_PREFIX:
 		set_string(load, option, field, text, at);
 		break;
 	case CH_OPTION_ADDRESS:

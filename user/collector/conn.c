@@ -90,8 +90,24 @@ void ch_conn_logged_in(struct ch_worker *w, struct ch_conn *conn)
 	if (!conn->handshaking)
 		return;
 	conn->handshaking = false;
+	ch_gate_leave(w->shared->gate, &conn->peer);
 	ch_cap_give(&w->shared->handshakes);
 	ch_uncount(&w->stats.handshaking, 1);
+}
+
+/*
+ * Does the end count against the source? Only what the peer did before it was up. An unknown device
+ * with a good certificate has done nothing: it waits to be enrolled.
+ */
+static void judge_source(struct ch_worker *w, struct ch_conn *conn)
+{
+	struct ch_ban ban;
+
+	if (conn->claimed || ch_reason_fault(conn->reason) != CH_FAULT_PEER ||
+	    conn->reason == CH_REASON_UNKNOWN_DEVICE)
+		return;
+	if (ch_gate_fail(w->shared->gate, &conn->peer, w->now_ns, &ban))
+		ch_publish_banned(w, conn, &ban);
 }
 
 /* The end, once: counters, registry, waiting requests, event. */
@@ -113,6 +129,7 @@ static void act_end(struct ch_worker *w, struct ch_conn *conn)
 	}
 	ch_session_fail_requests(conn);
 	ch_publish_end(w, conn, w->detail);
+	judge_source(w, conn);
 }
 
 static void cancel_op(struct ch_worker *w, struct ch_conn *conn, enum ch_worker_op op)

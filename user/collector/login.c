@@ -32,15 +32,33 @@ bool ch_login_heard(const struct ch_conn *conn)
 	return conn->login->heard || conn->login->header[0] != 0;
 }
 
-/* Over a cap: a reset costs the device and us the least, and it may call again at once. */
-static void refuse(struct ch_worker *w, int fd, enum ch_reason reason)
+/* A reset costs the device and us the least, and it may call again at once. */
+static void refuse(struct ch_worker *w, int fd, const struct ch_address *peer,
+		   enum ch_reason reason)
 {
-	struct ch_address peer = {0};
-
-	if (ch_sock_peer(fd, &peer) != 0)
-		peer.family = 0;
 	ch_sock_reset(fd);
-	ch_publish_refused(w, &peer, reason);
+	ch_publish_refused(w, peer, reason);
+}
+
+/*
+ * Takes a place under max-sessions and max-handshakes, of which known sources have a share of their
+ * own: else the cap itself would be how to keep them out.
+ */
+static enum ch_reason take_places(struct ch_worker *w, bool known)
+{
+	struct ch_shared *s = w->shared;
+	uint64_t others = s->handshakes.limit -
+			  s->handshakes.limit * s->config->guard.known_share / 100;
+
+	if (w->stopping)
+		return CH_REASON_SHUTDOWN;
+	if (!ch_cap_take(&s->sessions))
+		return CH_REASON_SESSION_LIMIT;
+	if (!ch_worker_overloaded(w) &&
+	    ch_cap_take_below(&s->handshakes, known ? s->handshakes.limit : others))
+		return CH_REASON_NONE;
+	ch_cap_give(&s->sessions);
+	return CH_REASON_HANDSHAKE_LIMIT;
 }
 
 /*
@@ -109,28 +127,29 @@ void ch_login_accept(struct ch_worker *w, int fd)
 {
 	struct ch_conn *conn;
 	struct ch_address peer;
+	struct ch_pass pass;
+	enum ch_reason reason;
 
 	ch_count(&w->stats.accepted, 1);
-	if (w->stopping) {
-		refuse(w, fd, CH_REASON_SHUTDOWN);
-		return;
-	}
-	if (!ch_cap_take(&w->shared->sessions)) {
-		refuse(w, fd, CH_REASON_SESSION_LIMIT);
-		return;
-	}
-	if (ch_worker_overloaded(w) || !ch_cap_take(&w->shared->handshakes)) {
-		ch_cap_give(&w->shared->sessions);
-		refuse(w, fd, CH_REASON_HANDSHAKE_LIMIT);
-		return;
-	}
 	if (ch_sock_peer(fd, &peer) != 0) /* it is gone already; its first read will tell */
 		peer = (struct ch_address){0};
+	pass = ch_gate_arrive(w->shared->gate, fd, &peer, w->now_ns);
+	if (pass.refused != CH_REASON_NONE) {
+		refuse(w, fd, &peer, pass.refused);
+		return;
+	}
+	reason = take_places(w, pass.known);
+	if (reason != CH_REASON_NONE) {
+		ch_gate_leave(w->shared->gate, &peer);
+		refuse(w, fd, &peer, reason);
+		return;
+	}
 	conn = conn_new(w, fd, &peer);
 	if (conn == NULL) {
+		ch_gate_leave(w->shared->gate, &peer);
 		ch_cap_give(&w->shared->handshakes);
 		ch_cap_give(&w->shared->sessions);
-		refuse(w, fd,
+		refuse(w, fd, &peer,
 		       w->slab.used == w->slab.cap ? CH_REASON_SESSION_LIMIT : CH_REASON_INTERNAL);
 		return;
 	}

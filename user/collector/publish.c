@@ -3,12 +3,15 @@
 #include "reload.h"
 #include "user/core/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define BATCH_DELAY_NS (100ull * 1000000)
 /* Beyond this a worker drops lines rather than hold more while the writer is behind. */
 #define BATCH_MOST_BYTES (64ull << 20)
 #define LINE_KEEP_BYTES (1u << 20)
+#define REFUSED_PER_SECOND 20
+#define REFUSED_BURST 100
 
 static const char *device_name(const struct ch_worker *w, const struct ch_conn *conn)
 {
@@ -196,8 +199,39 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 void ch_publish_refused(struct ch_worker *w, const struct ch_address *peer, enum ch_reason reason)
 {
 	struct ch_conn conn = {.device = CH_DEVICE_NONE, .peer = *peer, .reason = reason};
+	struct ch_json json;
+	uint64_t held = 0;
 
-	ch_publish_end(w, &conn, NULL);
+	ch_count(&w->stats.reasons[reason], 1);
+	/* Whoever floods the port must not flood the spool, where the real news are. */
+	if (!ch_log_allow(&w->refused_limit, w->now_ns, REFUSED_PER_SECOND, REFUSED_BURST, &held))
+		return;
+	log_conn(w, CH_LOG_INFO, CH_EVENT_CONNECTION_REFUSED, &conn, NULL);
+	line_begin(w, &json);
+	json_conn(w, &json, CH_EVENT_CONNECTION_REFUSED, &conn);
+	ch_json_str(&json, "reason", ch_reason_name(reason));
+	if (held > 0)
+		ch_json_uint(&json, "left_out", held);
+	line_end(w, &json, CH_SPOOL_EVENTS);
+}
+
+void ch_publish_banned(struct ch_worker *w, const struct ch_conn *conn, const struct ch_ban *ban)
+{
+	char source[CH_SOURCE_TEXT];
+	char detail[128];
+	struct ch_json json;
+	uint64_t seconds = (ban->until_ns - ban->since_ns) / 1000000000;
+
+	ch_gate_format(w->shared->gate, &ban->source, source);
+	snprintf(detail, sizeof(detail), "%s for %llus", source, (unsigned long long)seconds);
+	log_conn(w, CH_LOG_WARNING, CH_EVENT_BANNED, conn, detail);
+	line_begin(w, &json);
+	json_conn(w, &json, CH_EVENT_BANNED, conn);
+	ch_json_str(&json, "reason", ch_reason_name(conn->reason));
+	ch_json_str(&json, "source", source);
+	ch_json_uint(&json, "seconds", seconds);
+	ch_json_uint(&json, "level", ban->level);
+	line_end(w, &json, CH_SPOOL_EVENTS);
 }
 
 void ch_publish_conflict(struct ch_worker *w, const struct ch_conn *conn)

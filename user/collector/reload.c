@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reload.h"
+#include "guarding.h"
 #include "collector.h"
 #include "config_diff.h"
 #include "crl_watch.h"
@@ -164,6 +165,9 @@ static int build(struct run *run)
 		err = -ENOMEM;
 	for (uint32_t i = 0; err == 0 && run->kind == CH_RELOAD_ALL && i < s->worker_count; i++)
 		err = ch_judge_new(run->policy, &run->swaps[i].judge, &run->text);
+	/* Behind all that can fail elsewhere; it keeps its rules if it fails itself. */
+	if (err == 0 && run->kind == CH_RELOAD_ALL)
+		err = ch_guarding_reload(run->c->guarding, run->config, &run->text);
 	return err;
 }
 

@@ -176,6 +176,7 @@ void ch_session_up(struct ch_worker *w, struct ch_conn *conn)
 
 	ch_conn_logged_in(w, conn);
 	before = ch_conn_claim(w, conn);
+	ch_gate_succeed(w->shared->gate, &conn->peer, w->now_ns);
 	ch_count(&w->stats.up, 1);
 	ch_count(&w->stats.logins, 1);
 	ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_SESSIONS, 1);

@@ -78,6 +78,7 @@ struct ch_shared {
 	struct ch_registry *registry;
 	struct ch_quarantine *quarantine;
 	struct ch_authorities *authorities;
+	struct ch_gate *gate;
 	struct ch_spool *spool; /**< NULL = none */
 	struct ch_log log;
 	struct ch_ktls_support ktls;
@@ -148,6 +149,7 @@ struct ch_worker {
 	uint64_t expiry_ns; /**< Unix time of the next look at what ends soon */
 	const char *detail; /**< of the end that is being published; NULL = none */
 	struct ch_log_limit log_limit;
+	struct ch_log_limit refused_limit; /**< events of refused connections */
 	struct ch_stats stats;
 	pthread_mutex_t login_lock; /**< login_us is read by the control thread */
 	struct ch_hist login_us;
