@@ -168,21 +168,83 @@ Test(gate, limits_the_sources_of_a_rule_together)
 Test(gate, bans_and_lifts_by_hand)
 {
 	struct ch_ban_view views[4];
+	char text[CH_SOURCE_TEXT];
+	size_t count;
 
 	open_gate(0);
 	cr_assert_eq(ch_gate_ban(gate, "192.0.2.1", 60, T0), 0);
 	cr_assert_eq(ch_gate_ban(gate, "2001:db8:1:2::77", 0, T0), 0);
-	cr_assert_eq(ch_gate_bans(gate, T0, 0, 4, views), 2);
+	cr_assert_eq(ch_gate_bans(gate, T0, NULL, 4, views, &count), 0);
+	cr_assert_eq(count, 2);
 	cr_assert_str_eq(views[0].source, "192.0.2.1");
 	cr_assert_eq(views[0].until_ns, T0 + 60 * S);
 	cr_assert_str_eq(views[1].source, "2001:db8:1:2::/64");
 	cr_assert_eq(views[1].until_ns, UINT64_MAX);
 	cr_assert_eq(visit("2001:db8:1:2:3::4", T0), CH_REASON_BANNED);
+	cr_assert_eq(ch_gate_canonical(gate, "2001:db8:1:2::77", text), 0);
+	cr_assert_str_eq(text, "2001:db8:1:2::/64");
 	cr_assert_eq(ch_gate_unban(gate, "2001:db8:1:2::/64"), 0);
 	cr_assert_eq(visit("2001:db8:1:2:3::4", T0), CH_REASON_NONE);
 	cr_assert_eq(ch_gate_unban(gate, "2001:db8:1:2::/64"), CH_E_UNKNOWN);
 	cr_assert_eq(ch_gate_ban(gate, "192.0.2.0/24", 60, T0), CH_E_RANGE);
 	cr_assert_eq(ch_gate_ban(gate, "router7", 60, T0), CH_E_SYNTAX);
+}
+
+Test(gate, lists_bans_page_by_page_although_some_end_meanwhile)
+{
+	struct ch_ban_view views[2];
+	struct ch_gate_view view;
+	char ip[32];
+	size_t count;
+
+	open_gate(0);
+	for (int i = 5; i > 0; i--) {
+		snprintf(ip, sizeof(ip), "192.0.2.%d", i);
+		cr_assert_eq(ch_gate_ban(gate, ip, (uint64_t)i * 10, T0), 0);
+	}
+	cr_assert_eq(ch_gate_bans(gate, T0, NULL, 2, views, &count), 0);
+	cr_assert_eq(count, 2);
+	cr_assert_str_eq(views[1].source, "192.0.2.2");
+	cr_assert_eq(ch_gate_bans(gate, T0 + 30 * S, "192.0.2.2", 2, views, &count), 0);
+	cr_assert_eq(count, 2);
+	cr_assert_str_eq(views[0].source, "192.0.2.4");
+	cr_assert_eq(ch_gate_bans(gate, T0, "192.0.2.5", 2, views, &count), 0);
+	cr_assert_eq(count, 0);
+	cr_assert_eq(ch_gate_bans(gate, T0, "router7", 2, views, &count), CH_E_SYNTAX);
+	ch_gate_read(gate, T0 + 30 * S, &view);
+	cr_assert_eq(view.load.bans, 2, "%llu: only those in force",
+		     (unsigned long long)view.load.bans);
+}
+
+Test(gate, counts_anew_from_a_reset_and_loses_nothing)
+{
+	struct ch_gate_rule_view views[4];
+	struct ch_gate_view view;
+
+	set_rule(0, "bad", CH_GATE_ACTION_DROP, "192.0.2.0/24");
+	set_rule(1, "worse", CH_GATE_ACTION_DROP, "198.51.100.0/24");
+	open_gate(2);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_DENIED);
+	cr_assert_eq(visit("198.51.100.1", T0), CH_REASON_DENIED);
+	cr_assert_eq(ch_gate_reset(gate, "bad", U0), 0);
+	cr_assert_eq(ch_gate_reset(gate, "unheard-of", U0), CH_E_UNKNOWN);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_DENIED);
+	cr_assert_eq(ch_gate_rules(gate, views, 4), 2);
+	cr_assert_eq(views[0].accepted, 2);
+	cr_assert_eq(views[0].accepted_since, 1);
+	cr_assert_eq(views[0].reset_unix_ns, U0);
+	cr_assert_eq(views[1].accepted_since, 1, "only the rule that was named");
+	cr_assert_eq(views[1].reset_unix_ns, 0);
+	ch_gate_read(gate, T0, &view);
+	cr_assert_eq(view.accept_since[GUARD_DENIED], 3);
+	cr_assert_eq(ch_gate_reset(gate, NULL, U0 + S), 0);
+	ch_gate_read(gate, T0, &view);
+	cr_assert_eq(view.accept_since[GUARD_DENIED], 0);
+	cr_assert_eq(view.accept_verdicts[GUARD_DENIED], 3);
+	cr_assert_eq(view.reset_unix_ns, U0 + S);
+	cr_assert_eq(ch_gate_rules(gate, views, 4), 2);
+	cr_assert_eq(views[1].accepted_since, 0);
+	cr_assert_eq(views[1].accepted, 1);
 }
 
 Test(gate, keeps_bans_over_a_restart)
@@ -277,7 +339,7 @@ Test(gate, only_counts_in_a_dry_run)
 	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
 	cr_assert_eq(ch_gate_ban(gate, "198.51.100.1", 0, T0), 0);
 	cr_assert_eq(visit("198.51.100.1", T0), CH_REASON_NONE);
-	ch_gate_read(gate, &view);
+	ch_gate_read(gate, T0, &view);
 	cr_assert_eq(view.accept_verdicts[GUARD_DENIED], 1);
 	cr_assert_eq(view.accept_verdicts[GUARD_BANNED], 1);
 }
@@ -290,6 +352,7 @@ Test(gate, that_is_off_judges_nobody)
 	o = options(1);
 	o.mode = CH_GATE_OFF;
 	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
+	cr_assert_eq(ch_gate_ban(gate, "192.0.2.1", 60, T0), CH_E_UNSUPPORTED);
 	for (int i = 0; i < 100; i++) {
 		cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
 		cr_assert_not(fail_once("192.0.2.1", T0));

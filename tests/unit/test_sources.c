@@ -261,11 +261,11 @@ Test(sources, all_come_in_during_a_dry_run)
 	cr_assert_eq(ban("192.0.2.1:1", UINT64_MAX, &is_displaced), 0);
 	for (int i = 0; i < 6; i++)
 		cr_assert_eq(arrive(&source, T0), CH_ARRIVAL_BANNED);
-	ch_sources_load(sources, &load);
+	ch_sources_load(sources, T0, &load);
 	cr_assert_eq(load.pending, 6);
 	for (int i = 0; i < 6; i++)
 		ch_sources_leave(sources, &source);
-	ch_sources_load(sources, &load);
+	ch_sources_load(sources, T0, &load);
 	cr_assert_eq(load.pending, 0);
 }
 
@@ -281,7 +281,7 @@ Test(sources, of_an_attacker_do_not_grow_the_table)
 		ch_source_of(sources, &address, &source);
 		visit(&source, T0 + i);
 	}
-	ch_sources_load(sources, &load);
+	ch_sources_load(sources, T0, &load);
 	cr_assert_leq(load.sources, 1000 + 64);
 	cr_assert_eq(load.pending, 0);
 }

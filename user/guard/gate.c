@@ -1,49 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gate.h"
+#include "gate_inside.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SECOND 1000000000ull
 #define MINUTE (60 * SECOND)
-
-/* One generation of rules; index 0 is "no prefix matches". */
-struct rules {
-	struct ch_gate_rule rules[GUARD_RULES]; /**< texts are the gate's names, or NULL */
-	uint64_t prefix_counts[GUARD_RULES];
-	struct ch_prefixes *prefixes;
-};
-
-/* What of a rule outlives its reload: its number is its name's for as long as the gate lives. */
-struct rule_state {
-	char *name; /**< NULL = free */
-	_Atomic uint64_t tat_ns;
-	_Atomic uint64_t accepted;
-	_Atomic uint64_t logged; /**< hits, for the sampling of log lines */
-};
-
-struct ch_gate {
-	enum ch_gate_mode mode;
-	bool dry_run;
-	const struct ch_log *log;
-	struct ch_guard *guard; /**< NULL = at accept only */
-	char why[CH_GUARD_WHY];
-	struct ch_sources *sources;
-	struct guard_settings settings; /**< as the kernel has them */
-	pthread_rwlock_t lock;		/**< of @rules and @dry_run */
-	struct rules *rules;
-	struct rule_state states[GUARD_RULES];
-	char *bans_file;
-	_Atomic bool bans_changed;
-	uint64_t bans_written_ns;
-	uint64_t bans_most, sources_most;
-	_Atomic uint64_t bans_failed;
-	_Atomic uint64_t verdicts[CH_GATE_VERDICTS];
-};
 
 /* ---------------------------------------------------------------- names */
 
@@ -78,7 +43,7 @@ const char *ch_gate_action_name(enum ch_gate_action action)
 
 /* ---------------------------------------------------------------- rules */
 
-static void rules_free(struct rules *rules)
+static void rules_free(struct ch_gate_rules *rules)
 {
 	if (rules == NULL)
 		return;
@@ -102,8 +67,8 @@ static uint32_t number_of(struct ch_gate *gate, const char *name)
 	return gate->states[number].name != NULL ? number : 0;
 }
 
-static int read_rule(struct ch_gate *gate, const struct ch_gate_rule *rule, struct rules *rules,
-		     struct ch_prefix_list *list, struct ch_buf *error)
+static int read_rule(struct ch_gate *gate, const struct ch_gate_rule *rule,
+		     struct ch_gate_rules *rules, struct ch_prefix_list *list, struct ch_buf *error)
 {
 	uint32_t number = number_of(gate, rule->name);
 	struct guard_prefix prefix;
@@ -140,7 +105,7 @@ static struct guard_rule kernel_rule(const struct ch_gate_rule *rule)
 	return made;
 }
 
-static int tell_rules(struct ch_gate *gate, const struct rules *rules,
+static int tell_rules(struct ch_gate *gate, const struct ch_gate_rules *rules,
 		      const struct ch_prefix_list *list, struct ch_buf *error)
 {
 	struct guard_rule told[GUARD_RULES] = {0};
@@ -163,8 +128,8 @@ static int load_rules(struct ch_gate *gate, const struct ch_gate_options *option
 		      struct ch_buf *error)
 {
 	struct ch_prefix_list list = {0};
-	struct rules *made = calloc(1, sizeof(*made));
-	struct rules *before;
+	struct ch_gate_rules *made = calloc(1, sizeof(*made));
+	struct ch_gate_rules *before;
 	int err = made != NULL ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < options->rule_count && err == 0; i++)
@@ -185,9 +150,8 @@ static int load_rules(struct ch_gate *gate, const struct ch_gate_options *option
 	return err;
 }
 
-/* The rule that holds for an address; a copy, its name lives as long as the gate. */
-static uint32_t find_rule(struct ch_gate *gate, const struct ch_address *peer,
-			  struct ch_gate_rule *rule, bool *dry_run)
+uint32_t ch_gate_find_rule(struct ch_gate *gate, const struct ch_address *peer,
+			   struct ch_gate_rule *rule, bool *dry_run)
 {
 	struct guard_source whole;
 	uint32_t number;
@@ -207,12 +171,18 @@ static void fill_settings(struct ch_gate *gate, const struct ch_gate_options *op
 {
 	struct guard_settings *set = &gate->settings;
 
-	memset(set, 0, sizeof(*set));
 	set->source = options->sources.unknown;
 	set->v4_bits = options->sources.v4_bits;
 	set->v6_bits = options->sources.v6_bits;
 	set->dry_run = options->dry_run;
 	set->log = 1;
+}
+
+/* Of the start, as the sockets are: their numbers are those of the counters. */
+static void fill_listeners(struct ch_gate *gate, const struct ch_gate_options *options)
+{
+	struct guard_settings *set = &gate->settings;
+
 	for (size_t i = 0; i < options->listener_count && i < GUARD_LISTENERS; i++) {
 		const struct ch_address *address = &options->listeners[i];
 		static const uint8_t zeros[16];
@@ -250,7 +220,7 @@ static int open_guard(struct ch_gate *gate, const struct ch_gate_options *option
 	return 0;
 }
 
-static void tell_ban(struct ch_gate *gate, const struct ch_ban_change *change)
+void ch_gate_tell_ban(struct ch_gate *gate, const struct ch_ban_change *change)
 {
 	atomic_store(&gate->bans_changed, true);
 	if (gate->guard == NULL)
@@ -268,7 +238,7 @@ static void tell_all_bans(struct ch_gate *gate, uint64_t now_ns)
 	size_t count = bans != NULL ? ch_sources_bans(gate->sources, now_ns, bans, cap) : 0;
 
 	for (size_t i = 0; i < count && i < cap; i++)
-		tell_ban(gate, &(struct ch_ban_change){.ban = bans[i]});
+		ch_gate_tell_ban(gate, &(struct ch_ban_change){.ban = bans[i]});
 	free(bans);
 }
 
@@ -319,7 +289,9 @@ int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
 	g->bans_most = sources.bans_most;
 	g->sources_most = sources.most;
 	pthread_rwlock_init(&g->lock, NULL);
+	pthread_mutex_init(&g->baseline_lock, NULL);
 	fill_settings(g, options);
+	fill_listeners(g, options);
 	sources.dry_run = options->dry_run;
 	err = ch_sources_new(&sources, &g->sources);
 	if (err == 0)
@@ -346,6 +318,7 @@ void ch_gate_free(struct ch_gate *gate)
 		free(gate->states[i].name);
 	free(gate->bans_file);
 	pthread_rwlock_destroy(&gate->lock);
+	pthread_mutex_destroy(&gate->baseline_lock);
 	free(gate);
 }
 
@@ -485,7 +458,7 @@ struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_addr
 		ch_guard_detach(fd);
 	if (gate->mode == CH_GATE_OFF || peer->family == 0)
 		return pass;
-	number = find_rule(gate, peer, &rule, &dry_run);
+	number = ch_gate_find_rule(gate, peer, &rule, &dry_run);
 	verdict = judge_rule(gate, number, &rule, now_ns);
 	if (number != 0) {
 		atomic_fetch_add_explicit(&gate->states[number].accepted, 1, memory_order_relaxed);
@@ -521,12 +494,12 @@ void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64
 	ch_sources_succeed(gate->sources, &source, now_ns);
 }
 
-static bool is_never_banned(struct ch_gate *gate, const struct ch_address *peer)
+bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer)
 {
 	struct ch_gate_rule rule;
 	bool dry_run;
 
-	return find_rule(gate, peer, &rule, &dry_run) != 0 &&
+	return ch_gate_find_rule(gate, peer, &rule, &dry_run) != 0 &&
 	       (rule.action == CH_GATE_ACTION_PERMIT || rule.action == CH_GATE_ACTION_NEVER_BAN);
 }
 
@@ -536,114 +509,14 @@ bool ch_gate_fail(struct ch_gate *gate, const struct ch_address *peer, uint64_t 
 	struct guard_source source;
 	struct ch_ban_change change;
 
-	if (gate->mode == CH_GATE_OFF || peer->family == 0 || is_never_banned(gate, peer))
+	if (gate->mode == CH_GATE_OFF || peer->family == 0 || ch_gate_never_bans(gate, peer))
 		return false;
 	ch_source_of(gate->sources, peer, &source);
 	if (!ch_sources_fail(gate->sources, &source, now_ns, &change))
 		return false;
-	tell_ban(gate, &change);
+	ch_gate_tell_ban(gate, &change);
 	*ban = change.ban;
 	return true;
-}
-
-/* ---------------------------------------------------------------- operators */
-
-/* "192.0.2.1", "2001:db8::/64": exactly what counts as one source. */
-static int parse_source(const struct ch_gate *gate, const char *text, struct guard_source *source)
-{
-	struct guard_prefix prefix;
-	int err = ch_prefix_parse(text, &prefix);
-	uint32_t bits;
-
-	if (err == CH_E_SYNTAX)
-		return err;
-	if (err != 0)
-		return CH_E_RANGE;
-	bits = ch_source_is_v4(&prefix.source) ? 96 + gate->settings.v4_bits
-					       : gate->settings.v6_bits;
-	/* An address alone stands for its source. */
-	if (prefix.bits == 128)
-		ch_source_cut(&prefix.source, bits);
-	else if (prefix.bits != bits)
-		return CH_E_RANGE;
-	*source = prefix.source;
-	return 0;
-}
-
-static void address_of(const struct guard_source *source, struct ch_address *address)
-{
-	bool v4 = ch_source_is_v4(source);
-
-	*address = (struct ch_address){.family = v4 ? 4 : 6};
-	memcpy(address->ip, &source->bytes[v4 ? 12 : 0], v4 ? 4 : 16);
-}
-
-int ch_gate_ban(struct ch_gate *gate, const char *text, uint64_t seconds, uint64_t now_ns)
-{
-	struct ch_ban ban = {.since_ns = now_ns, .until_ns = UINT64_MAX, .cause = CH_BAN_OPERATOR};
-	struct ch_ban_change change;
-	struct ch_address address;
-	int err = parse_source(gate, text, &ban.source);
-
-	if (err != 0)
-		return err;
-	address_of(&ban.source, &address);
-	if (is_never_banned(gate, &address))
-		return CH_E_STATE;
-	if (seconds != 0 && seconds < (UINT64_MAX - now_ns) / SECOND)
-		ban.until_ns = now_ns + seconds * SECOND;
-	err = ch_sources_ban(gate->sources, &ban, &change);
-	if (err == 0)
-		tell_ban(gate, &change);
-	return err;
-}
-
-int ch_gate_unban(struct ch_gate *gate, const char *text)
-{
-	struct guard_source source;
-	int err = parse_source(gate, text, &source);
-
-	if (err == 0)
-		err = ch_sources_unban(gate->sources, &source);
-	if (err == 0 && gate->guard != NULL)
-		ch_guard_unban(gate->guard, &source);
-	if (err == 0)
-		atomic_store(&gate->bans_changed, true);
-	return err;
-}
-
-void ch_gate_format(const struct ch_gate *gate, const struct guard_source *source,
-		    char text[CH_SOURCE_TEXT])
-{
-	ch_source_format(gate->sources, source, text);
-}
-
-static void fill_ban_view(struct ch_gate *gate, const struct ch_ban *ban, struct ch_ban_view *view)
-{
-	*view = (struct ch_ban_view){
-		.since_ns = ban->since_ns,
-		.until_ns = ban->until_ns,
-		.level = ban->level,
-		.cause = ban->cause == CH_BAN_OPERATOR ? "operator" : "failures",
-		.hits = gate->guard != NULL ? ch_guard_ban_hits(gate->guard, &ban->source) : 0,
-	};
-	ch_source_format(gate->sources, &ban->source, view->source);
-}
-
-size_t ch_gate_bans(struct ch_gate *gate, uint64_t now_ns, size_t first, size_t most,
-		    struct ch_ban_view *views)
-{
-	struct ch_ban *bans = calloc(first + most + 1, sizeof(*bans));
-	size_t there;
-	size_t copied = 0;
-
-	if (bans == NULL)
-		return 0;
-	there = ch_sources_bans(gate->sources, now_ns, bans, first + most);
-	for (size_t i = first; i < there && i < first + most; i++)
-		fill_ban_view(gate, &bans[i], &views[copied++]);
-	free(bans);
-	return copied;
 }
 
 /* ---------------------------------------------------------------- housekeeping */
@@ -655,8 +528,8 @@ static void log_event(void *ctx, const struct guard_event *event)
 	char from_text[CH_ADDRESS_TEXT], to_text[CH_ADDRESS_TEXT];
 	const char *rule = event->rule < GUARD_RULES ? gate->states[event->rule].name : NULL;
 
-	address_of(&event->source, &from);
-	address_of(&event->destination, &to);
+	ch_gate_address_of(&event->source, &from);
+	ch_gate_address_of(&event->destination, &to);
 	from.port = event->source_port;
 	to.port = event->port;
 	ch_address_format(&from, from_text);
@@ -689,59 +562,4 @@ void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks)
 		(void)ch_guard_events(gate->guard, log_event, gate);
 	if (clocks->now_ns >= gate->bans_written_ns + SECOND)
 		ch_gate_flush(gate, clocks);
-}
-
-/* ---------------------------------------------------------------- views */
-
-void ch_gate_read(struct ch_gate *gate, struct ch_gate_view *view)
-{
-	struct ch_guard_counters *counters = calloc(1, sizeof(*counters));
-
-	*view = (struct ch_gate_view){
-		.mode = gate->mode,
-		.kernel = gate->guard != NULL,
-		.sources_most = gate->sources_most,
-		.bans_most = gate->bans_most,
-		.bans_failed = atomic_load(&gate->bans_failed),
-	};
-	memcpy(view->why, gate->why, sizeof(view->why));
-	pthread_rwlock_rdlock(&gate->lock);
-	view->dry_run = gate->dry_run;
-	pthread_rwlock_unlock(&gate->lock);
-	for (unsigned v = 0; v < CH_GATE_VERDICTS; v++)
-		view->accept_verdicts[v] = atomic_load(&gate->verdicts[v]);
-	if (gate->guard != NULL && counters != NULL &&
-	    ch_guard_counters(gate->guard, counters) == 0)
-		for (uint32_t l = 0; l < GUARD_LISTENERS; l++)
-			for (uint32_t v = 0; v < GUARD_VERDICTS; v++)
-				view->kernel_verdicts[v] += counters->verdicts[l][v];
-	free(counters);
-	ch_sources_load(gate->sources, &view->load);
-}
-
-size_t ch_gate_rules(struct ch_gate *gate, struct ch_gate_rule_view *views, size_t most)
-{
-	struct ch_guard_counters *counters = calloc(1, sizeof(*counters));
-	bool counted = gate->guard != NULL && counters != NULL &&
-		       ch_guard_counters(gate->guard, counters) == 0;
-	size_t there = 0;
-
-	pthread_rwlock_rdlock(&gate->lock);
-	for (uint32_t i = 1; i < GUARD_RULES; i++) {
-		struct ch_gate_rule_view *view = &views[there];
-
-		if (gate->rules->rules[i].name == NULL || there++ >= most)
-			continue;
-		*view = (struct ch_gate_rule_view){
-			.name = gate->rules->rules[i].name,
-			.action = gate->rules->rules[i].action,
-			.prefixes = gate->rules->prefix_counts[i],
-			.accepted = atomic_load(&gate->states[i].accepted),
-		};
-		for (uint32_t l = 0; l < GUARD_LISTENERS && counted; l++)
-			view->hits[l] = counters->rules[l][i];
-	}
-	pthread_rwlock_unlock(&gate->lock);
-	free(counters);
-	return there;
 }

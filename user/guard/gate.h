@@ -85,12 +85,17 @@ bool ch_gate_fail(struct ch_gate *gate, const struct ch_address *peer, uint64_t 
 /**
  * By hand. @seconds 0 = until it is lifted.
  * @return 0; CH_E_SYNTAX; CH_E_RANGE: it is no single source (longer or shorter than what counts as
- * one); CH_E_STATE: a rule says that it is never banned; CH_E_FULL; -ENOMEM
+ * one); CH_E_STATE: a rule says that it is never banned; CH_E_UNSUPPORTED: nobody is judged (OFF);
+ * CH_E_FULL; -ENOMEM
  */
 CH_NODISCARD int ch_gate_ban(struct ch_gate *gate, const char *source, uint64_t seconds,
 			     uint64_t now_ns);
 /** @return 0, CH_E_SYNTAX, CH_E_UNKNOWN */
 CH_NODISCARD int ch_gate_unban(struct ch_gate *gate, const char *source);
+/** What counts as one source, as it is shown. @return 0, CH_E_SYNTAX, CH_E_RANGE (as ch_gate_ban)
+ */
+CH_NODISCARD int ch_gate_canonical(const struct ch_gate *gate, const char *source,
+				   char text[CH_SOURCE_TEXT]);
 
 /** The source as text. */
 void ch_gate_format(const struct ch_gate *gate, const struct guard_source *source,
@@ -103,9 +108,12 @@ struct ch_ban_view {
 	const char *cause; /**< "failures", "operator" */
 	uint64_t hits;	   /**< SYNs that the kernel dropped */
 };
-/** Soonest end first, from the @first one. @return how many were copied */
-size_t ch_gate_bans(struct ch_gate *gate, uint64_t now_ns, size_t first, size_t most,
-		    struct ch_ban_view *views);
+/**
+ * In the order of addresses, from the first behind @after (a source; NULL = all) on.
+ * @return 0 and how many were copied in @count; as ch_gate_canonical of @after; -ENOMEM
+ */
+CH_NODISCARD int ch_gate_bans(struct ch_gate *gate, uint64_t now_ns, const char *after, size_t most,
+			      struct ch_ban_view *views, size_t *count);
 
 /** Housekeeping, some times a second: log lines of the kernel's events, the file of bans. */
 void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks);
@@ -120,13 +128,17 @@ struct ch_gate_view {
 	bool kernel;		/**< it works in the kernel */
 	char why[CH_GUARD_WHY]; /**< why not */
 	bool dry_run;
-	uint64_t kernel_verdicts[GUARD_VERDICTS];
+	uint32_t v4_bits, v6_bits;
+	uint64_t kernel_verdicts[GUARD_VERDICTS]; /**< since the start */
 	uint64_t accept_verdicts[CH_GATE_VERDICTS];
+	uint64_t kernel_since[GUARD_VERDICTS]; /**< since the reset */
+	uint64_t accept_since[CH_GATE_VERDICTS];
+	uint64_t reset_unix_ns; /**< 0 = never */
 	struct ch_sources_load load;
 	uint64_t sources_most, bans_most;
 	uint64_t bans_failed; /**< that found the table full of longer ones */
 };
-void ch_gate_read(struct ch_gate *gate, struct ch_gate_view *view);
+void ch_gate_read(struct ch_gate *gate, uint64_t now_ns, struct ch_gate_view *view);
 /** "pass", "permit", "banned", ... of enum guard_verdict or CH_GATE_PENDING. */
 const char *ch_gate_verdict_name(unsigned verdict);
 
@@ -136,7 +148,16 @@ struct ch_gate_rule_view {
 	uint64_t prefixes;
 	uint64_t hits[GUARD_LISTENERS];	  /**< SYNs, in the kernel, since the start */
 	uint64_t accepted; /**< hits at accept */
+	uint64_t hits_since[GUARD_LISTENERS]; /**< since the reset */
+	uint64_t accepted_since;
+	uint64_t reset_unix_ns; /**< 0 = never */
 };
 /** The rules in force, at most @most. @return how many there are */
 size_t ch_gate_rules(struct ch_gate *gate, struct ch_gate_rule_view *views, size_t most);
 const char *ch_gate_action_name(enum ch_gate_action action);
+
+/**
+ * What counts "since the reset" begins anew: of @rule, or of all rules and verdicts (NULL). The
+ * counters themselves go on. @return 0; CH_E_UNKNOWN: no rule in force is called so
+ */
+CH_NODISCARD int ch_gate_reset(struct ch_gate *gate, const char *rule, uint64_t unix_ns);

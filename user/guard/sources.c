@@ -398,7 +398,7 @@ size_t ch_sources_bans(struct ch_sources *s, uint64_t now_ns, struct ch_ban *ban
 	return count;
 }
 
-void ch_sources_load(struct ch_sources *s, struct ch_sources_load *load)
+void ch_sources_load(struct ch_sources *s, uint64_t now_ns, struct ch_sources_load *load)
 {
 	*load = (struct ch_sources_load){0};
 	for (int i = 0; i < STRIPES; i++) {
@@ -409,6 +409,7 @@ void ch_sources_load(struct ch_sources *s, struct ch_sources_load *load)
 		pthread_mutex_unlock(&s->stripes[i].lock);
 	}
 	pthread_mutex_lock(&s->ban_lock);
-	load->bans = HASH_COUNT(s->bans);
+	for (struct kept_ban *at = s->bans; at != NULL; at = at->hh.next)
+		load->bans += at->ban.until_ns > now_ns;
 	pthread_mutex_unlock(&s->ban_lock);
 }

@@ -107,7 +107,7 @@ size_t ch_sources_bans(struct ch_sources *sources, uint64_t now_ns, struct ch_ba
 
 struct ch_sources_load {
 	uint64_t sources;
-	uint64_t bans;
+	uint64_t bans; /**< in force */
 	uint64_t pending;
 };
-void ch_sources_load(struct ch_sources *sources, struct ch_sources_load *load);
+void ch_sources_load(struct ch_sources *sources, uint64_t now_ns, struct ch_sources_load *load);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The inside of the gate: gate.c judges, gate_operator.c shows it and does what operators say. */
+#include "gate.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* One generation of rules; index 0 is "no prefix matches". */
+struct ch_gate_rules {
+	struct ch_gate_rule rules[GUARD_RULES]; /**< texts are the gate's names, or NULL */
+	uint64_t prefix_counts[GUARD_RULES];
+	struct ch_prefixes *prefixes;
+};
+
+/* What of a rule outlives its reload: its number is its name's for as long as the gate lives. */
+struct ch_gate_rule_state {
+	char *name; /**< NULL = free */
+	_Atomic uint64_t tat_ns;
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t logged; /**< hits, for the sampling of log lines */
+};
+
+/** The counters at the last reset: what is shown is counted from here on, and nothing is lost. */
+struct ch_gate_baseline {
+	struct ch_guard_counters kernel;
+	uint64_t accept[CH_GATE_VERDICTS];
+	uint64_t accepted[GUARD_RULES];
+	uint64_t unix_ns; /**< of the verdicts' reset; 0 = never */
+	uint64_t rule_unix_ns[GUARD_RULES];
+};
+
+struct ch_gate {
+	enum ch_gate_mode mode;
+	bool dry_run;
+	const struct ch_log *log;
+	struct ch_guard *guard; /**< NULL = at accept only */
+	char why[CH_GUARD_WHY];
+	struct ch_sources *sources;
+	struct guard_settings settings; /**< as the kernel has them */
+	pthread_rwlock_t lock;		/**< of @rules and @dry_run */
+	struct ch_gate_rules *rules;
+	struct ch_gate_rule_state states[GUARD_RULES];
+	char *bans_file;
+	_Atomic bool bans_changed;
+	uint64_t bans_written_ns;
+	uint64_t bans_most, sources_most;
+	_Atomic uint64_t bans_failed;
+	_Atomic uint64_t verdicts[CH_GATE_VERDICTS];
+	pthread_mutex_t baseline_lock;
+	struct ch_gate_baseline baseline;
+};
+
+/** The rule that holds for an address; a copy, its name lives as long as the gate. @return its
+ * number */
+uint32_t ch_gate_find_rule(struct ch_gate *gate, const struct ch_address *peer,
+			   struct ch_gate_rule *rule, bool *dry_run);
+bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer);
+/** A ban came into force: the kernel and the file are told. */
+void ch_gate_tell_ban(struct ch_gate *gate, const struct ch_ban_change *change);
+void ch_gate_address_of(const struct guard_source *source, struct ch_address *address);
