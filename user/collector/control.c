@@ -41,6 +41,7 @@ struct ch_control {
 
 enum target {
 	TARGET_HEALTH,
+	TARGET_METRICS,
 	TARGET_STATUS,
 	TARGET_DEVICES,
 	TARGET_DEVICE,
@@ -80,6 +81,7 @@ static const char *const accept_keys[] = {"name", "credential", "profile", NULL}
 
 static const struct route routes[] = {
 	[TARGET_HEALTH] = {NULL, "/healthz", "GET", no_keys, 0},
+	[TARGET_METRICS] = {NULL, "/metrics", "GET", no_keys, 0},
 	[TARGET_STATUS] = {NULL, "/v1/status", "GET", no_keys, 0},
 	[TARGET_DEVICES] = {NULL, "/v1/devices", "GET", device_keys, 0},
 	[TARGET_DEVICE] = {DEVICES, "", "GET", no_keys, 0},
@@ -316,6 +318,8 @@ static enum MHD_Result answer(struct request *request, struct MHD_Connection *co
 	switch (request->target) {
 	case TARGET_HEALTH:
 		return answer_health(connection);
+	case TARGET_METRICS:
+		return ch_control_metrics(connection, control->collector);
 	case TARGET_STATUS:
 		return ch_control_status(connection, control->collector,
 					 monotonic_ns() - control->opened_ns);

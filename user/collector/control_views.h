@@ -8,6 +8,10 @@
 enum MHD_Result ch_control_status(struct MHD_Connection *connection,
 				  const struct ch_collector *collector, uint64_t uptime_ns);
 
+/** The counters in the text format of Prometheus. */
+enum MHD_Result ch_control_metrics(struct MHD_Connection *connection,
+				   const struct ch_collector *collector);
+
 /** NDJSON, made page by page, so that 100,000 devices cost a few kB. */
 enum MHD_Result ch_control_devices(struct MHD_Connection *connection,
 				   const struct ch_collector *collector);
