@@ -327,9 +327,10 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_GUARD, "ban-time-max", CH_OPTION_DURATION, IN(guard.ban_time_max_ns), SECOND,
 	 8760 * HOUR, 1, .fallback = "1h", .help = "of the longest; raised to ban-time if shorter"},
 	{CH_SECTION_GUARD, "v4-prefix", CH_OPTION_UINT, IN(guard.v4_prefix), 8, 32, .fallback = "32",
-	 .help = "bits of an IPv4 address that make a source"},
+	 .help = "bits of an IPv4 address that make a source; a change takes effect with a restart"},
 	{CH_SECTION_GUARD, "v6-prefix", CH_OPTION_UINT, IN(guard.v6_prefix), 16, 128,
-	 .fallback = "64", .help = "bits of an IPv6 address that make a source"},
+	 .fallback = "64",
+	 .help = "bits of an IPv6 address that make a source; a change takes effect with a restart"},
 	{CH_SECTION_GUARD, "max-sources", CH_OPTION_UINT, IN(guard.max_sources), 64, 16777216,
 	 .fallback = "65536",
 	 .help = "sources remembered, about 130 bytes each; who was not seen for the longest time is "

@@ -151,7 +151,7 @@ static int load_rules(struct ch_gate *gate, const struct ch_gate_options *option
 }
 
 uint32_t ch_gate_find_rule(struct ch_gate *gate, const struct ch_address *peer,
-			   struct ch_gate_rule *rule, bool *dry_run)
+			   struct ch_gate_rule *rule)
 {
 	struct guard_source whole;
 	uint32_t number;
@@ -160,9 +160,18 @@ uint32_t ch_gate_find_rule(struct ch_gate *gate, const struct ch_address *peer,
 	pthread_rwlock_rdlock(&gate->lock);
 	number = ch_prefixes_find(gate->rules->prefixes, &whole);
 	*rule = gate->rules->rules[number];
-	*dry_run = gate->dry_run;
 	pthread_rwlock_unlock(&gate->lock);
 	return number;
+}
+
+bool ch_gate_is_dry_run(struct ch_gate *gate)
+{
+	bool dry_run;
+
+	pthread_rwlock_rdlock(&gate->lock);
+	dry_run = gate->dry_run;
+	pthread_rwlock_unlock(&gate->lock);
+	return dry_run;
 }
 
 /* ---------------------------------------------------------------- the kernel */
@@ -172,8 +181,8 @@ static void fill_settings(struct ch_gate *gate, const struct ch_gate_options *op
 	struct guard_settings *set = &gate->settings;
 
 	set->source = options->sources.unknown;
-	set->v4_bits = options->sources.v4_bits;
-	set->v6_bits = options->sources.v6_bits;
+	set->v4_bits = gate->v4_bits;
+	set->v6_bits = gate->v6_bits;
 	set->dry_run = options->dry_run;
 	set->log = 1;
 }
@@ -195,6 +204,17 @@ static void fill_listeners(struct ch_gate *gate, const struct ch_gate_options *o
 	}
 }
 
+/* Limits, for the kernel and for those who write its buckets. */
+static int set_limits(struct ch_gate *gate, const struct ch_gate_options *options)
+{
+	fill_settings(gate, options);
+	pthread_rwlock_wrlock(&gate->lock);
+	gate->dry_run = options->dry_run;
+	gate->kernel_burst_ns = options->sources.unknown.burst_ns;
+	pthread_rwlock_unlock(&gate->lock);
+	return gate->guard != NULL ? ch_guard_set(gate->guard, &gate->settings) : 0;
+}
+
 static int open_guard(struct ch_gate *gate, const struct ch_gate_options *options,
 		      struct ch_buf *error)
 {
@@ -207,7 +227,7 @@ static int open_guard(struct ch_gate *gate, const struct ch_gate_options *option
 		return 0;
 	err = ch_guard_open(&kernel, &gate->guard, gate->why);
 	if (err == 0)
-		err = ch_guard_set(gate->guard, &gate->settings);
+		err = set_limits(gate, options);
 	if (err == 0)
 		return 0;
 	ch_guard_close(gate->guard);
@@ -285,12 +305,13 @@ int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
 		return -ENOMEM;
 	g->mode = options->mode;
 	g->dry_run = options->dry_run;
+	g->v4_bits = options->sources.v4_bits;
+	g->v6_bits = options->sources.v6_bits;
 	g->log = log;
 	g->bans_most = sources.bans_most;
 	g->sources_most = sources.most;
 	pthread_rwlock_init(&g->lock, NULL);
 	pthread_mutex_init(&g->baseline_lock, NULL);
-	fill_settings(g, options);
 	fill_listeners(g, options);
 	sources.dry_run = options->dry_run;
 	err = ch_sources_new(&sources, &g->sources);
@@ -335,11 +356,7 @@ int ch_gate_reload(struct ch_gate *gate, const struct ch_gate_options *options,
 	sources.bans_most = (uint32_t)gate->bans_most;
 	sources.dry_run = options->dry_run;
 	ch_sources_configure(gate->sources, &sources);
-	pthread_rwlock_wrlock(&gate->lock);
-	gate->dry_run = options->dry_run;
-	pthread_rwlock_unlock(&gate->lock);
-	fill_settings(gate, options);
-	return gate->guard != NULL ? ch_guard_set(gate->guard, &gate->settings) : 0;
+	return set_limits(gate, options);
 }
 
 int ch_gate_listen(struct ch_gate *gate, int listen_fd)
@@ -416,14 +433,18 @@ static unsigned judge_source(struct ch_gate *gate, const struct ch_address *peer
 	};
 	struct ch_arrival_info info;
 	struct guard_source source;
+	uint64_t burst_ns;
 
 	ch_source_of(gate->sources, peer, &source);
 	ch_sources_arrive(gate->sources, &source, now_ns, &info);
 	*known = info.known;
 	/* In the kernel's bucket the limit of unknown sources holds: the end is what counts. */
-	if (info.again_ns != 0 && gate->guard != NULL)
-		ch_guard_limit(gate->guard, &source,
-				     info.again_ns + gate->settings.source.burst_ns);
+	if (info.again_ns != 0 && gate->guard != NULL) {
+		pthread_rwlock_rdlock(&gate->lock);
+		burst_ns = gate->kernel_burst_ns;
+		pthread_rwlock_unlock(&gate->lock);
+		ch_guard_limit(gate->guard, &source, info.again_ns + burst_ns);
+	}
 	return verdicts[info.verdict];
 }
 
@@ -452,13 +473,12 @@ struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_addr
 	struct ch_gate_rule rule;
 	uint32_t number;
 	unsigned verdict;
-	bool dry_run;
 
 	if (gate->guard != NULL)
 		ch_guard_detach(fd);
 	if (gate->mode == CH_GATE_OFF || peer->family == 0)
 		return pass;
-	number = ch_gate_find_rule(gate, peer, &rule, &dry_run);
+	number = ch_gate_find_rule(gate, peer, &rule);
 	verdict = judge_rule(gate, number, &rule, now_ns);
 	if (number != 0) {
 		atomic_fetch_add_explicit(&gate->states[number].accepted, 1, memory_order_relaxed);
@@ -469,7 +489,7 @@ struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_addr
 	else if (verdict == GUARD_PERMIT)
 		pass.known = true;
 	count(gate, verdict);
-	if (!dry_run)
+	if (!ch_gate_is_dry_run(gate))
 		pass.refused = reason_of(verdict);
 	return pass;
 }
@@ -497,9 +517,8 @@ void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64
 bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer)
 {
 	struct ch_gate_rule rule;
-	bool dry_run;
 
-	return ch_gate_find_rule(gate, peer, &rule, &dry_run) != 0 &&
+	return ch_gate_find_rule(gate, peer, &rule) != 0 &&
 	       (rule.action == CH_GATE_ACTION_PERMIT || rule.action == CH_GATE_ACTION_NEVER_BAN);
 }
 

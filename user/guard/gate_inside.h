@@ -37,9 +37,11 @@ struct ch_gate {
 	struct ch_guard *guard; /**< NULL = at accept only */
 	char why[CH_GUARD_WHY];
 	struct ch_sources *sources;
-	struct guard_settings settings; /**< as the kernel has them */
-	pthread_rwlock_t lock;		/**< of @rules and @dry_run */
+	struct guard_settings settings; /**< as the kernel has them; of who starts and reloads */
+	uint32_t v4_bits, v6_bits;	/**< what makes a source: as at the start */
+	pthread_rwlock_t lock;	   /**< of @rules, @dry_run and @kernel_burst_ns */
 	struct ch_gate_rules *rules;
+	uint64_t kernel_burst_ns; /**< of the limit by which the kernel reads a source's bucket */
 	struct ch_gate_rule_state states[GUARD_RULES];
 	char *bans_file;
 	_Atomic bool bans_changed;
@@ -54,7 +56,8 @@ struct ch_gate {
 /** The rule that holds for an address; a copy, its name lives as long as the gate. @return its
  * number */
 uint32_t ch_gate_find_rule(struct ch_gate *gate, const struct ch_address *peer,
-			   struct ch_gate_rule *rule, bool *dry_run);
+			   struct ch_gate_rule *rule);
+bool ch_gate_is_dry_run(struct ch_gate *gate);
 bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer);
 /** A ban came into force: the kernel and the file are told. */
 void ch_gate_tell_ban(struct ch_gate *gate, const struct ch_ban_change *change);

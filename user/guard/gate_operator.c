@@ -21,8 +21,7 @@ static int parse_source(const struct ch_gate *gate, const char *text, struct gua
 		return err;
 	if (err != 0)
 		return CH_E_RANGE;
-	bits = ch_source_is_v4(&prefix.source) ? 96 + gate->settings.v4_bits
-					       : gate->settings.v6_bits;
+	bits = ch_source_is_v4(&prefix.source) ? 96 + gate->v4_bits : gate->v6_bits;
 	/* An address alone stands for its source. */
 	if (prefix.bits == 128)
 		ch_source_cut(&prefix.source, bits);
@@ -189,16 +188,14 @@ void ch_gate_read(struct ch_gate *gate, uint64_t now_ns, struct ch_gate_view *vi
 	*view = (struct ch_gate_view){
 		.mode = gate->mode,
 		.kernel = gate->guard != NULL,
-		.v4_bits = gate->settings.v4_bits,
-		.v6_bits = gate->settings.v6_bits,
+		.v4_bits = gate->v4_bits,
+		.v6_bits = gate->v6_bits,
 		.sources_most = gate->sources_most,
 		.bans_most = gate->bans_most,
 		.bans_failed = atomic_load(&gate->bans_failed),
 	};
 	memcpy(view->why, gate->why, sizeof(view->why));
-	pthread_rwlock_rdlock(&gate->lock);
-	view->dry_run = gate->dry_run;
-	pthread_rwlock_unlock(&gate->lock);
+	view->dry_run = ch_gate_is_dry_run(gate);
 	read_verdicts(gate, view);
 	ch_sources_load(gate->sources, now_ns, &view->load);
 }

@@ -13,7 +13,7 @@
 #define HASH_FUNCTION(key, len, value) ((value) = (unsigned)ch_hash(key, len))
 #include <uthash.h>
 
-#define STRIPES 64
+#define STRIPES 32
 /* How many of the oldest are looked at for one that may be forgotten. */
 #define FORGET_TRIES 16
 #define LEVEL_MOST 31
@@ -40,6 +40,7 @@ struct kept_ban {
 };
 
 struct ch_sources {
+	uint32_t v4_bits, v6_bits;
 	struct ch_sources_options options; /**< replaced under all locks */
 	struct stripe stripes[STRIPES];
 	pthread_mutex_t ban_lock;
@@ -52,6 +53,8 @@ int ch_sources_new(const struct ch_sources_options *options, struct ch_sources *
 
 	if (s == NULL)
 		return -ENOMEM;
+	s->v4_bits = options->v4_bits;
+	s->v6_bits = options->v6_bits;
 	s->options = *options;
 	for (int i = 0; i < STRIPES; i++)
 		pthread_mutex_init(&s->stripes[i].lock, NULL);
@@ -100,7 +103,7 @@ void ch_source_of(const struct ch_sources *s, const struct ch_address *address,
 		  struct guard_source *source)
 {
 	ch_source_whole(address, source);
-	ch_source_cut(source, address->family == 4 ? 96 + s->options.v4_bits : s->options.v6_bits);
+	ch_source_cut(source, address->family == 4 ? 96 + s->v4_bits : s->v6_bits);
 }
 
 void ch_source_format(const struct ch_sources *s, const struct guard_source *source,
@@ -108,14 +111,14 @@ void ch_source_format(const struct ch_sources *s, const struct guard_source *sou
 {
 	struct guard_prefix prefix = {.source = *source};
 
-	prefix.bits = ch_source_is_v4(source) ? 96 + s->options.v4_bits : s->options.v6_bits;
+	prefix.bits = ch_source_is_v4(source) ? 96 + s->v4_bits : s->v6_bits;
 	ch_prefix_format(&prefix, text);
 }
 
 static struct stripe *lock_stripe(struct ch_sources *s, const struct guard_source *source)
 {
 	/* Other bits of the hash than the table of the stripe uses. */
-	struct stripe *stripe = &s->stripes[ch_hash(source, sizeof(*source)) >> 58];
+	struct stripe *stripe = &s->stripes[ch_hash(source, sizeof(*source)) >> 59];
 
 	pthread_mutex_lock(&stripe->lock);
 	return stripe;

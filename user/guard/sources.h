@@ -43,7 +43,7 @@ struct ch_sources;
 CH_NODISCARD int ch_sources_new(const struct ch_sources_options *options,
 				struct ch_sources **sources);
 void ch_sources_free(struct ch_sources *sources);
-/** Other limits from now on; what is known stays. */
+/** Other limits from now on; what is known stays, and so does what makes a source. */
 void ch_sources_configure(struct ch_sources *sources, const struct ch_sources_options *options);
 
 /** The source an address belongs to. */
