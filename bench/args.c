@@ -118,6 +118,15 @@ static void complain(const struct sim_command_row *command, const struct sim_arg
 	fputc('\n', stderr);
 }
 
+static bool store_operand(const struct sim_command_row *command, void *into, const char *text)
+{
+	for (size_t i = 0; i < command->arg_count; i++) {
+		if (strcmp(command->args[i].name, command->operand) == 0)
+			return store(&command->args[i], into, text) == 0;
+	}
+	return false;
+}
+
 /* @return as sim_args_run, or -1: run the command */
 static int read_args(const struct sim_command_row *command, int argc, char **argv, void *into)
 {
@@ -143,6 +152,8 @@ static int read_args(const struct sim_command_row *command, int argc, char **arg
 			return SIM_EXIT_USAGE;
 	}
 	if (optind == argc)
+		return -1;
+	if (command->operand && store_operand(command, into, argv[optind]) && ++optind == argc)
 		return -1;
 	fprintf(stderr, "callhome-sim %s: %s is not an option (see --help)\n", command->name,
 		argv[optind]);

@@ -48,6 +48,7 @@ struct sim_command_row {
 	const struct sim_arg *args;
 	size_t arg_count;
 	size_t into_bytes; /**< of the struct the arguments go into */
+	const char *operand; /**< the option whose value also comes without its name; NULL = none */
 	int (*run)(void *into);
 };
 

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 #define CLOSE_NS 2000000000ull /* for the last bytes of a closing session to be taken */
-#define LOWEST_PORT 1024       /* that needs no privilege */
 #define BURST 16	       /* notifications a late timer sends at once */
 
 static uint64_t user_data(const struct call *call, enum call_op op)
@@ -90,6 +89,8 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	struct sim_counters *counters = &fleet->shared.counters;
 	bool was_up = call->logged_in;
 
+	if (fleet->options.attack)
+		call_attack_count(fleet, call);
 	fleet->open--;
 	call->file.index = -1;
 	call->generation = (call->generation + 1) & 0xffffff;
@@ -99,6 +100,8 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	call->lingering = false;
 	call->started = false;
 	call->peer_gone = false;
+	call->paused = false;
+	call->reached = false;
 	call->flight_at = 0;
 	ch_buf_deinit(&call->flight);
 	ch_buf_deinit(&call->beat);
@@ -106,6 +109,10 @@ static void gone(struct sim_fleet *fleet, struct call *call)
 	call->message = NULL;
 	call->updating = false;
 	sim_device_reset(&call->device);
+	if (fleet->options.attack) {
+		call_attack_free(fleet, call);
+		return;
+	}
 	if (call->device.impostor) {
 		call->phase = CALL_DONE;
 		/* not reached, or not ended in time */
@@ -226,8 +233,10 @@ static void flush(struct sim_fleet *fleet, struct call *call)
 {
 	struct ch_buf *out = &call->device.out;
 
+	uint32_t most = UINT32_MAX;
+
 	if (in_flight(call, CALL_OP_SEND) || in_flight(call, CALL_OP_RECORD) ||
-	    in_flight(call, CALL_OP_REKEY_TX))
+	    in_flight(call, CALL_OP_REKEY_TX) || call->paused)
 		return;
 	if (call->flight_at == call->flight.len) {
 		if (call->device.say_update) {
@@ -248,10 +257,13 @@ static void flush(struct sim_fleet *fleet, struct call *call)
 		out->len = 0;
 		call->flight_at = 0;
 	}
+	if (call->device.impostor && call->device.impostor->drip)
+		most = 1;
+	if (call->flight.len - call->flight_at < most)
+		most = (uint32_t)(call->flight.len - call->flight_at);
 	queued(fleet, call, CALL_OP_SEND,
 	       fleet->ring->ops->send(fleet->ring, call->file, call->flight.data + call->flight_at,
-				      (uint32_t)(call->flight.len - call->flight_at),
-				      user_data(call, CALL_OP_SEND)));
+				      most, user_data(call, CALL_OP_SEND)));
 }
 
 static bool sends(const struct call *call)
@@ -420,6 +432,9 @@ static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns
 		}
 		start_receiving(fleet, call);
 	}
+	if (device->impostor && device->state == SIM_OPEN && !sends(call) &&
+	    sim_impostor_idle(device) != 0)
+		end_call(fleet, call, SIM_END_LOCAL);
 	flush(fleet, call);
 	if (device->state == SIM_CLOSING) {
 		linger(fleet, call, now_ns);
@@ -445,60 +460,14 @@ static void progress(struct sim_fleet *fleet, struct call *call, uint64_t now_ns
 		start_notifying(fleet, call, now_ns);
 }
 
-static int source_of(struct sim_fleet *fleet, const struct call *call, struct ch_address *source)
-{
-	const struct ch_address *base = &fleet->options.source;
-	uint32_t offset = call->device.index;
-
-	*source = *base;
-	source->port = fleet->options.source_port;
-	if (fleet->options.any_source_port)
-		source->port = (uint16_t)(LOWEST_PORT + sim_random(fleet, 65536 - LOWEST_PORT));
-	if (base->family == 0)
-		return 0;
-	if (call->device.impostor)
-		offset += sim_pki_devices(fleet->options.pki);
-	uint32_t host = (uint32_t)base->ip[1] << 16 | (uint32_t)base->ip[2] << 8 | base->ip[3];
-	host += offset;
-	source->ip[1] = (uint8_t)(host >> 16);
-	source->ip[2] = (uint8_t)(host >> 8);
-	source->ip[3] = (uint8_t)host;
-	return host > 0xfffffe ? CH_E_RANGE : 0;
-}
-
-/* RFC 8071 S7: a persistent connection is tested for liveness by the device, here by TCP. */
-static int keep_alive(const struct sim_fleet *fleet, int fd)
-{
-	const int on = 1, idle = (int)(fleet->options.keepalive_ns / 1000000000);
-	const int interval = idle / 4 > 0 ? idle / 4 : 1;
-
-	if (idle == 0)
-		return 0;
-	if (ch_sys.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) != 0 ||
-	    ch_sys.setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) != 0 ||
-	    ch_sys.setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval)) != 0)
-		return -errno;
-	return 0;
-}
-
 static int dial(struct sim_fleet *fleet, struct call *call)
 {
 	const struct ch_address *target = &fleet->options.targets[call->target];
-	struct ch_address source;
-	int fd = -1;
-	int err = source_of(fleet, call, &source);
+	int fd;
+	int err = call_socket(fleet, call, &fd);
 
-	if (!err && source.family == 0 && (target->family == 6 || source.port != 0))
-		source.family = target->family;
-	if (!err)
-		err = ch_sock_dial(source.family ? &source : NULL, &fd);
-	if (!err)
-		err = keep_alive(fleet, fd);
-	if (err) {
-		if (fd >= 0)
-			ch_sock_close(fd);
+	if (err)
 		return err;
-	}
 	call->file = (struct ch_file){fd, false};
 	fleet->open++;
 	queued(fleet, call, CALL_OP_CONNECT,
@@ -515,7 +484,9 @@ void call_begin(struct sim_fleet *fleet, struct call *call, uint64_t due_ns, uin
 	if (call->period_ns == 0)
 		call->period_ns = due_ns;
 	call->end = SIM_END_NONE;
-	if (call->device.impostor)
+	if (fleet->options.attack)
+		counters->attack.attempts++;
+	else if (call->device.impostor)
 		counters->impostors++;
 	else
 		counters->arrivals++;
@@ -525,6 +496,11 @@ void call_begin(struct sim_fleet *fleet, struct call *call, uint64_t due_ns, uin
 		return;
 	}
 	/* no descriptor or no address free: as if the network had refused */
+	if (fleet->options.attack) {
+		counters->attack.failed++;
+		call_attack_free(fleet, call);
+		return;
+	}
 	if (call->device.impostor) {
 		call->phase = CALL_DONE;
 		counters->impostors_left++;
@@ -559,7 +535,9 @@ static void on_connect(struct sim_fleet *fleet, struct call *call, int result, u
 	call->ulp = ch_layer_wants_ulp((enum ch_layer_policy)fleet->options.record_layer,
 				       &fleet->ktls) &&
 		    ch_ktls_prepare(call->file.index) == 0;
-	if (call->device.impostor) {
+	if (fleet->options.attack) {
+		call_attack_reached(fleet, call, now_ns);
+	} else if (call->device.impostor) {
 		struct sim_impostor_view *view = &fleet->impostors[call->impostor];
 		view->called = true;
 		if (ch_sock_local(call->file.index, &view->local) != 0)
@@ -618,6 +596,7 @@ static void on_send(struct sim_fleet *fleet, struct call *call, int result)
 		peer_gone(call, result);
 		return;
 	}
+	call->paused = call->device.impostor && call->device.impostor->drip;
 	call->flight_at += (uint32_t)result;
 	fleet->shared.counters.sent_bytes += (uint32_t)result;
 	if (call->device.tx_kernel) /* the kernel made about as many records */
@@ -722,6 +701,10 @@ static void on_connected_timer(struct sim_fleet *fleet, struct call *call, uint6
 {
 	struct sim_device *device = &call->device;
 
+	if (fleet->options.attack && call_attack_timer(fleet, call, now_ns)) {
+		progress(fleet, call, now_ns);
+		return;
+	}
 	if (device->impostor) {
 		end_call(fleet, call, SIM_END_STOPPED);
 		return;

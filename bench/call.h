@@ -33,7 +33,7 @@ struct call {
 	struct ch_timer timer;
 	struct ch_buf flight;	 /**< being sent */
 	struct ch_buf beat;	 /**< CALL_OP_RECORD of a heartbeat: being sent */
-	struct call *next_step;	 /**< queue of handshake steps */
+	struct call *next_step;	 /**< queue of handshake steps; of an attack: of the idle */
 	uint64_t due_ns;	 /**< when this call was due; latencies count from here */
 	uint64_t notify_ns;	 /**< when the next notification is due */
 	uint64_t active_ns;	 /**< of the last NETCONF message either way, once open */
@@ -44,6 +44,7 @@ struct call {
 	uint32_t generation;	 /**< of user_data: one per socket */
 	uint32_t attempts;	 /**< failed calls in a row */
 	uint32_t impostor;	 /**< index of its view */
+	uint32_t number;	 /**< of an attack: which attempt this is */
 	struct ch_ring_message *message; /**< of CALL_OP_RECORD, from the first on */
 	uint8_t *new_keys[2]; /**< by enum ch_ktls_direction; while they are being set */
 	struct ch_file file;	 /**< index -1 = no socket */
@@ -61,6 +62,8 @@ struct call {
 	bool updating;		 /**< CALL_OP_RECORD is a KeyUpdate: our keys change behind it */
 	bool peer_gone;		 /**< the collector's FIN or RST was seen */
 	bool lingering;		 /**< closing; the timer limits it */
+	bool reached;		 /**< of an attack: TCP came up */
+	bool paused;		 /**< nothing is sent until the timer */
 };
 
 struct sim_fleet {
@@ -76,6 +79,8 @@ struct sim_fleet {
 	uint32_t next_device, next_impostor; /**< arrivals so far */
 	uint32_t open;			     /**< sockets */
 	struct call *steps, **steps_tail;
+	struct call *idle;  /**< of an attack */
+	uint64_t attack_ns; /**< when its next call is due */
 	struct ch_hist login_us, connect_us;
 	uint64_t start_ns, publish_ns, second; /**< @second: of the shared event time */
 	uint64_t notify_interval_ns;
@@ -108,6 +113,25 @@ CH_NODISCARD int call_rekey(struct sim_fleet *fleet, struct call *call,
 			    enum ch_ktls_direction direction);
 /** They are set, or never will be. */
 void call_drop_keys(struct call *call, enum ch_ktls_direction direction);
+
+/** call_dial.c: a socket of the call's source address. @return 0 or an error; then @fd is -1 */
+CH_NODISCARD int call_socket(struct sim_fleet *fleet, const struct call *call, int *fd);
+
+/* call_attack.c; all calls of an attack are impostors */
+
+void call_attack_init(struct sim_fleet *fleet);
+/** UINT64_MAX = not before a connection is free. */
+uint64_t call_attack_due_ns(const struct sim_fleet *fleet);
+/** Begins the call that is due. */
+void call_attack_begin(struct sim_fleet *fleet, uint64_t now_ns);
+/** TCP is up. */
+void call_attack_reached(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
+/** @return false: its connection is to end */
+CH_NODISCARD bool call_attack_timer(struct sim_fleet *fleet, struct call *call, uint64_t now_ns);
+/** Its connection is gone; @call->device still is as it was then. */
+void call_attack_count(struct sim_fleet *fleet, const struct call *call);
+/** The call can be begun again. */
+void call_attack_free(struct sim_fleet *fleet, struct call *call);
 
 /** A number that is random enough for jitter, 0..bound-1. */
 uint64_t sim_random(struct sim_fleet *fleet, uint64_t bound);

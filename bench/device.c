@@ -85,6 +85,8 @@ int sim_device_connected(struct sim_device *device)
 
 	set_state(device, SIM_HANDSHAKE);
 	device->shared->counters.connects += !device->impostor;
+	if (sim_impostor_aborts(device, SIM_ABORT_CONNECTED))
+		return 0;
 	if (device->impostor) {
 		identity = (enum sim_identity)device->impostor->identity;
 		if (device->impostor->opening != SIM_OPENING_TLS) {
@@ -212,6 +214,16 @@ static void end_handshake(struct sim_device *device)
 	ch_buf_deinit(&device->in);
 }
 
+/* An impostor's RST behind a step of the handshake. */
+static bool aborts_behind(struct sim_device *device, enum ch_handshake_status status)
+{
+	if (status == CH_HANDSHAKE_DONE)
+		return sim_impostor_aborts(device, SIM_ABORT_TLS_DONE);
+	return status == CH_HANDSHAKE_READ && device->out.len > 0 &&
+	       (sim_impostor_aborts(device, SIM_ABORT_HALF_FLIGHT) ||
+		sim_impostor_aborts(device, SIM_ABORT_FLIGHT));
+}
+
 void sim_device_step(struct sim_device *device)
 {
 	if (record_bytes(device) == 0) {
@@ -225,10 +237,12 @@ void sim_device_step(struct sim_device *device)
 		device->in.len = 0;
 		return;
 	}
+	if (sim_impostor_aborts(device, SIM_ABORT_CLIENT_HELLO))
+		return;
 	enum ch_handshake_status status =
 		ch_handshake_step(device->handshake, device->in.data, device->in.len, &device->out);
 	device->in.len = 0;
-	if (status == CH_HANDSHAKE_READ)
+	if (aborts_behind(device, status) || status == CH_HANDSHAKE_READ)
 		return;
 	if (status == CH_HANDSHAKE_DONE) {
 		tell_certificate(device);

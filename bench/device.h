@@ -46,6 +46,17 @@ enum sim_end {
 /** The name reports show. */
 const char *sim_end_name(enum sim_end end);
 
+/** Of an attack: its calls, each of which is one attempt. */
+struct sim_attack_counts {
+	uint64_t attempts;
+	uint64_t connected;	   /**< TCP came up */
+	uint64_t refused;	   /**< by a RST, before we heard that it was up */
+	uint64_t timed_out;	   /**< TCP did not come up in time */
+	uint64_t failed;	   /**< on this machine: no file or port free, no certificate */
+	uint64_t closed_by_target; /**< of those that came up */
+	uint64_t held, held_peak;  /**< up now; the most at a time */
+};
+
 /** Counters of the devices of one thread. */
 struct sim_counters {
 	uint64_t arrivals;	/**< calls begun */
@@ -68,6 +79,7 @@ struct sim_counters {
 	uint64_t impostors;	      /**< started */
 	uint64_t impostors_ended;     /**< ended by the collector */
 	uint64_t impostors_left;      /**< given up: the collector did not end them in time */
+	struct sim_attack_counts attack;
 };
 
 enum sim_framing { SIM_FRAMING_MIX, SIM_FRAMING_1_0, SIM_FRAMING_1_1 };

@@ -63,6 +63,8 @@ static uint64_t next_arrival_ns(const struct sim_fleet *fleet)
 {
 	uint64_t number = (uint64_t)fleet->next_device + fleet->next_impostor;
 
+	if (fleet->options.attack)
+		return call_attack_due_ns(fleet);
 	if (arrivals_left(fleet) == 0 || fleet->command != SIM_COMMAND_RUN)
 		return UINT64_MAX;
 	if (fleet->options.rate <= 0)
@@ -91,7 +93,10 @@ static void begin_due_calls(struct sim_fleet *fleet, uint64_t now_ns)
 		uint64_t due_ns = next_arrival_ns(fleet);
 		if (due_ns > now_ns)
 			return;
-		call_begin(fleet, next_arrival(fleet), due_ns, now_ns);
+		if (fleet->options.attack)
+			call_attack_begin(fleet, now_ns);
+		else
+			call_begin(fleet, next_arrival(fleet), due_ns, now_ns);
 	}
 }
 
@@ -258,6 +263,7 @@ static void *run(void *ctx)
 		fleet->start_ns =
 			sim_schedule_anchor(fleet->options.anchor_unix_ns, fleet->options.period_ns,
 					    ch_unix_ns(), fleet->start_ns);
+	fleet->attack_ns = fleet->start_ns;
 	while (!fleet->error && fleet->command != SIM_COMMAND_STOP)
 		turn(fleet);
 	publish(fleet, ch_now_ns(), false);
@@ -271,7 +277,8 @@ static int make_calls(struct sim_fleet *fleet)
 
 	for (uint32_t i = 0; i < options->plan_count; i++)
 		fleet->impostor_count += options->plans[i].count;
-	fleet->call_count = options->devices + fleet->impostor_count;
+	fleet->call_count = options->attack ? options->attack->connections
+					    : options->devices + fleet->impostor_count;
 	fleet->calls = calloc(fleet->call_count + 1, sizeof(*fleet->calls));
 	fleet->impostors = calloc(fleet->impostor_count + 1, sizeof(*fleet->impostors));
 	if (!fleet->calls || !fleet->impostors)
@@ -368,7 +375,10 @@ int sim_fleet_start(const struct sim_fleet_options *options, struct sim_fleet **
 		fleet->shared.key_update_asks = options->key_update_asks;
 		fleet->shared.heartbeat_mode = options->heartbeat_mode;
 		fleet->shared.heartbeat_test = options->heartbeat_test;
-		deal_impostors(fleet);
+		if (options->attack)
+			call_attack_init(fleet);
+		else
+			deal_impostors(fleet);
 		err = start_thread(fleet);
 	}
 	if (err) {

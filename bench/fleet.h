@@ -22,6 +22,15 @@ struct sim_plan {
 	uint32_t count;
 };
 
+/** Impostors that call again and again; whoever is gone makes room for the next. */
+struct sim_attack_plan {
+	const struct sim_impostor *const *kinds; /**< one after the other; borrowed */
+	uint32_t kind_count;
+	uint32_t connections; /**< at a time, > 0 */
+	uint32_t sources;     /**< addresses from options.source on, one after the other; > 0 */
+	double rate;	      /**< calls per second, > 0; less where no connection is free */
+};
+
 struct sim_fleet_options {
 	const struct sim_pki *pki;    /**< borrowed */
 	struct ch_address targets[SIM_TARGETS];
@@ -56,6 +65,7 @@ struct sim_fleet_options {
 	const struct sim_plan *plans; /**< borrowed; impostors come spread over the ramp */
 	uint32_t plan_count;
 	uint64_t impostor_wait_ns;    /**< how long an impostor waits for its end */
+	const struct sim_attack_plan *attack; /**< instead of devices and plans; NULL = none */
 	FILE *certificates; /**< a line per login, "DEVICE SHA-256"; NULL = none; borrowed */
 	uint64_t seed;
 	const struct sim_names *names; /**< borrowed; NULL = any certificate has access */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "impostor.h"
 #include "device.h"
+#include "netconf.h"
 
 #include <string.h>
 
 #define EMPTY_RECORDS 4096  /* far more in a row than a collector may take */
 #define HEARTBEATS 4096	    /* likewise */
+#define KEY_UPDATES 512	    /* likewise; each costs us more than it costs the collector */
+#define NOTIFICATIONS 64    /* at a time */
 #define TINY_CHUNKS 1100000 /* one byte each; callhomed takes 1048576 in one message */
 
 static const struct sim_impostor table[] = {
@@ -114,7 +117,7 @@ static const struct sim_impostor table[] = {
 	 .act = SIM_ACT_EMPTY_RECORDS, .help = "thousands of empty records"},
 	{"update-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
 	 .tls = SIM_TLS_ONLY_1_3, .act = SIM_ACT_KEY_UPDATES,
-	 .help = "changes its keys thousands of times, and asks for ours each time"},
+	 .help = "changes its keys hundreds of times, and asks for ours each time"},
 	{"alert-flood", CH_REASON_RECORD_FLOOD, .identity = SIM_IDENTITY_SPARE,
 	 .act = SIM_ACT_WARNINGS, .help = "thousands of user_canceled, and stays"},
 	{"heartbleed", CH_REASON_CLOSED_BY_DEVICE, .identity = SIM_IDENTITY_SPARE,
@@ -165,6 +168,9 @@ int sim_impostor_client_hello(struct sim_device *device)
 	static const uint8_t partial[] = {CH_RECORD_HANDSHAKE, 3, 3};
 	static const uint8_t alert[] = {CH_RECORD_ALERT, 3, 3, 0, 2, 2, 80};
 	static const uint8_t broken[] = {CH_RECORD_HANDSHAKE, 3, 3, 0, 6, 99, 0, 0, 2, 1, 2};
+	/* of 64 bytes, as its header says */
+	static const uint8_t half_hello[5 + 32] = {
+		CH_RECORD_HANDSHAKE, 3, 3, 0, 64, 2, 0, 0, 60, 3, 3};
 
 	device->discard = true;
 	switch ((enum sim_opening)device->impostor->opening) {
@@ -174,6 +180,8 @@ int sim_impostor_client_hello(struct sim_device *device)
 		return ch_buf_append(&device->out, alert, sizeof(alert));
 	case SIM_OPENING_BROKEN_HANDSHAKE:
 		return ch_buf_append(&device->out, broken, sizeof(broken));
+	case SIM_OPENING_HALF_HELLO:
+		return ch_buf_append(&device->out, half_hello, sizeof(half_hello));
 	case SIM_OPENING_CLOSE:
 		device->half_close = true;
 		return 0;
@@ -232,7 +240,7 @@ static int send_key_updates(struct sim_device *device)
 	const struct ch_slice part = {key_update, sizeof(key_update)};
 	int err = 0;
 
-	for (unsigned i = 0; i < EMPTY_RECORDS && !err; i++) {
+	for (unsigned i = 0; i < KEY_UPDATES && !err; i++) {
 		err = ch_record_seal(&device->record, CH_RECORD_HANDSHAKE, &part, 1, &device->out);
 		if (!err)
 			err = ch_record_rekey(&device->record, true);
@@ -366,7 +374,30 @@ int sim_impostor_login(struct sim_device *device)
 	case SIM_ACT_NONE:
 	case SIM_ACT_DEEP_XML:
 	case SIM_ACT_HEARTBEAT_MUTE:
+	case SIM_ACT_NOTIFICATIONS:
 		break; /* nothing to do at this moment */
 	}
 	return 0;
+}
+
+int sim_impostor_idle(struct sim_device *device)
+{
+	int err = 0;
+
+	if (device->impostor->act != SIM_ACT_NOTIFICATIONS)
+		return 0;
+	for (int i = 0; i < NOTIFICATIONS && !err; i++)
+		err = sim_netconf_notification(device);
+	return err;
+}
+
+bool sim_impostor_aborts(struct sim_device *device, enum sim_abort here)
+{
+	if (!device->impostor || device->impostor->abort != here)
+		return false;
+	if (here == SIM_ABORT_HALF_FLIGHT)
+		device->out.len /= 2;
+	device->abort = true;
+	sim_device_close(device, SIM_END_CLOSED);
+	return true;
 }

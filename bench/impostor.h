@@ -40,6 +40,17 @@ enum sim_opening {
 	SIM_OPENING_CLOSE,
 	SIM_OPENING_ALERT,
 	SIM_OPENING_BROKEN_HANDSHAKE,
+	SIM_OPENING_HALF_HELLO,
+};
+
+/** Where it ends its connection with a RST; attacks only. */
+enum sim_abort {
+	SIM_ABORT_NEVER,
+	SIM_ABORT_CONNECTED,	/**< as soon as TCP is up */
+	SIM_ABORT_CLIENT_HELLO, /**< when the ClientHello has come */
+	SIM_ABORT_HALF_FLIGHT,	/**< behind the first half of its answer */
+	SIM_ABORT_FLIGHT,	/**< behind its answer */
+	SIM_ABORT_TLS_DONE,	/**< when TLS is up, before its hello */
 };
 
 /** What it sends as its hello. */
@@ -73,7 +84,8 @@ enum sim_act {
 	SIM_ACT_LONG_HEARTBEAT,
 	SIM_ACT_HEARTBEAT_FLOOD,
 	SIM_ACT_HEARTBEAT_MUTE,
-	SIM_ACT_DEEP_XML, /**< as the answer to the first rpc */
+	SIM_ACT_DEEP_XML,      /**< as the answer to the first rpc */
+	SIM_ACT_NOTIFICATIONS, /**< without end; attacks only */
 };
 
 struct sim_impostor {
@@ -84,6 +96,8 @@ struct sim_impostor {
 	uint8_t opening;       /**< enum sim_opening */
 	uint8_t hello;	       /**< enum sim_hello */
 	uint8_t act;	       /**< enum sim_act */
+	uint8_t abort;	       /**< enum sim_abort */
+	bool drip;	       /**< sends a byte now and then, whatever it sends */
 	const char *help;
 };
 
@@ -99,6 +113,10 @@ struct sim_device;
 CH_NODISCARD int sim_impostor_open(struct sim_device *device);
 CH_NODISCARD int sim_impostor_client_hello(struct sim_device *device);
 CH_NODISCARD int sim_impostor_login(struct sim_device *device);
+/** Does it end here? Then the device is CLOSING. */
+CH_NODISCARD bool sim_impostor_aborts(struct sim_device *device, enum sim_abort here);
+/** Logged in, and all it sent is on its way. */
+CH_NODISCARD int sim_impostor_idle(struct sim_device *device);
 /** A heartbeat record came. */
 CH_NODISCARD bool sim_impostor_heartbeat(struct sim_device *device, const uint8_t *record,
 					 size_t len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: kernel tls proto core */
-/* sources: tests/unit/sim_rig.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c bench/pki_status.c bench/fleet.c bench/call.c bench/call_keys.c bench/schedule.c */
+/* sources: tests/unit/sim_rig.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/pki_make.c bench/pki_status.c bench/fleet.c bench/call.c bench/call_dial.c bench/call_attack.c bench/call_keys.c bench/schedule.c */
 #include "sim_rig.h"
 #include "bench/fleet.h"
 #include "kernel/sock.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: kernel tls proto core */
-/* sources: bench/load.c bench/args.c bench/report.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/fleet.c bench/call.c bench/call_keys.c bench/schedule.c */
+/* sources: bench/load.c bench/args.c bench/report.c bench/device.c bench/cert_to_name.c bench/netconf.c bench/impostor.c bench/pki.c bench/fleet.c bench/call.c bench/call_dial.c bench/call_attack.c bench/call_keys.c bench/schedule.c */
 #include "bench/args.h"
 #include "bench/load.h"
 #include "bench/report.h"
