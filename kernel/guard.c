@@ -6,11 +6,15 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#define READERS_MOST_US 100000
 
 /* What one of the two sides holds, so that it can be emptied. */
 struct side {
@@ -228,6 +232,17 @@ static int fill(struct ch_guard *guard, uint32_t side, const struct guard_rule r
 	return err;
 }
 
+/*
+ * Waits until no SYN is judged any more that read @active before it was written: the program runs
+ * under RCU, and this barrier waits for a grace period.
+ */
+static void wait_for_readers(void)
+{
+	/* Refused where a CPU runs without a tick: then for longer than any packet takes. */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
+		usleep(READERS_MOST_US);
+}
+
 int ch_guard_rules(struct ch_guard *guard, const struct guard_rule rules[GUARD_RULES],
 		   const struct ch_guard_prefix *prefixes, size_t count)
 {
@@ -235,6 +250,7 @@ int ch_guard_rules(struct ch_guard *guard, const struct guard_rule rules[GUARD_R
 	uint32_t next = 1 - guard->active;
 	int err;
 
+	wait_for_readers(); /* of the side that is written now */
 	clear(guard, next);
 	err = fill(guard, next, rules, prefixes, count);
 	if (err == 0)

@@ -61,7 +61,8 @@ struct ch_guard_prefix {
 
 /**
  * Replaces all rules and prefixes at once: every SYN is judged by the old set or by the new one.
- * Rule 0 says what holds where no prefix matches. Milliseconds per thousand prefixes.
+ * Rule 0 says what holds where no prefix matches. Milliseconds per thousand prefixes,
+ * and a grace period of RCU (some 15 ms).
  * @return 0; a negated errno: the old set stays in force
  */
 CH_NODISCARD int ch_guard_rules(struct ch_guard *guard, const struct guard_rule rules[GUARD_RULES],

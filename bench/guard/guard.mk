@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the guard's test in a network namespace fires with, and make bench-guard.
+
+$(BUILD)/guard-fire: $(call objs,tests/it/guard_fire.c bench/guard/syns.c) $(LIB_kernel) $(LIB_core)
+	$(call say,LD,$@)
+	$(call link,-lbpf -luring)
+it-programs: $(BUILD)/guard-fire
