@@ -43,10 +43,15 @@ static int say_nothing(enum libbpf_print_level level, const char *format, va_lis
 
 static void explain(int err, char why[CH_GUARD_WHY])
 {
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		snprintf(why, CH_GUARD_WHY,
 			 "CAP_BPF is missing (%s): start as root or with AmbientCapabilities=CAP_BPF; "
 			 "in a container without it the limits work in user space",
+			 strerror(-err));
+	else if (err == -EACCES)
+		snprintf(why, CH_GUARD_WHY,
+			 "the verifier of this kernel refuses the program (%s): please report it with "
+			 "the kernel's version",
 			 strerror(-err));
 	else if (err == -ENOSYS || err == -EINVAL)
 		snprintf(why, CH_GUARD_WHY,
