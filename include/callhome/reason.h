@@ -13,7 +13,7 @@
 	X(SESSION_LIMIT, "session-limit", LOCAL, CONNECTION_REFUSED,                               \
 	  "max-sessions is reached; the connection was reset")                                     \
 	X(HANDSHAKE_LIMIT, "handshake-limit", LOCAL, CONNECTION_REFUSED,                           \
-	  "too many connections are logging in already; the connection was reset")           \
+	  "too many connections are logging in already; the connection was reset")                 \
 	X(DENIED, "denied-by-rule", LOCAL, CONNECTION_REFUSED,                                     \
 	  "a rule of the guard denies the source; the connection was reset")                       \
 	X(BANNED, "banned", LOCAL, CONNECTION_REFUSED,                                             \
@@ -23,9 +23,9 @@
 	X(SOURCE_LOGINS, "source-login-limit", LOCAL, CONNECTION_REFUSED,                          \
 	  "too many connections of the source are logging in already; the connection was reset")   \
 	X(SILENT, "silent", PEER, CONNECTION_FAILED,                                               \
-	  "the device sent nothing before the login deadline")                                     \
+	  "the device sent nothing within first-byte-timeout")                                     \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", PEER, CONNECTION_FAILED,                         \
-	  "the TLS handshake was not finished before the login deadline")                          \
+	  "the TLS handshake was not finished within handshake-timeout or login-timeout")          \
 	X(CLOSED_IN_HANDSHAKE, "closed-in-handshake", NETWORK, CONNECTION_FAILED,                  \
 	  "the device closed the connection before the TLS handshake was finished")                \
 	X(NOT_TLS, "not-tls", PEER, CONNECTION_FAILED,                                             \
@@ -98,7 +98,7 @@
 	  "too many TLS records without application data")                                         \
 	/* NETCONF */                                                                              \
 	X(HELLO_TIMEOUT, "hello-timeout", PEER, AUTH_FAILED,                                       \
-	  "no NETCONF hello before the login deadline")                                            \
+	  "no NETCONF hello within hello-timeout or login-timeout")                                \
 	X(BAD_HELLO, "bad-hello", PEER, AUTH_FAILED,                                               \
 	  "the first NETCONF message is not a well-formed hello")                                  \
 	X(NO_SESSION_ID, "no-session-id", PEER, AUTH_FAILED,                                       \

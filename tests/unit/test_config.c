@@ -154,6 +154,8 @@ Test(config, has_defaults_for_all_that_may_be_left_out)
 	cr_expect_eq(c->max_sessions, 16384);
 	cr_expect_eq(c->max_handshakes, 1024);
 	cr_expect_eq(c->login_timeout_ns, 10 * S);
+	cr_expect_eq(c->first_byte_timeout_ns, 5 * S);
+	cr_expect_eq(c->handshake_timeout_ns, 0);
 	cr_expect_eq(c->max_message, 16u << 20);
 	cr_expect_eq(c->max_chunks, 1u << 20);
 	cr_expect_eq(c->max_depth, 128);

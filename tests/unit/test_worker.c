@@ -228,16 +228,78 @@ Test(worker, full_slot_table_refuses_and_gives_every_place_back)
 	cr_assert_eq(shared.handshakes.used, 4);
 }
 
+/* Ends the login of the only connection by the deadline that the configuration has now. */
+static void pass_deadline(void)
+{
+	ch_conn_arm_timer(&worker, only_conn());
+	usleep(2000);
+	turn();
+	settle();
+}
+
 Test(worker, silent_device_ends_at_the_login_deadline)
 {
 	accept_one();
 	turn();
 	config.login_timeout_ns = 0;
-	ch_conn_arm_timer(&worker, only_conn());
-	usleep(2000);
+	pass_deadline();
+	cr_assert_eq(reason_count(CH_REASON_SILENT), 1);
+	check_baseline();
+}
+
+Test(worker, first_byte_has_a_deadline_of_its_own_that_the_first_byte_ends)
+{
+	struct fake_op *op;
+
+	accept_one();
+	turn();
+	config.first_byte_timeout_ns = 1;
+	op = fake_find(&ring, FAKE_RECV_EXACT);
+	((uint8_t *)op->into)[0] = 22;
+	pass_deadline();
+	cr_assert_eq(only_conn()->state, CH_CONN_TLS_HANDSHAKE);
+	((uint8_t *)op->into)[0] = 0;
+	pass_deadline();
+	cr_assert_eq(reason_count(CH_REASON_SILENT), 1);
+	check_baseline();
+}
+
+Test(worker, handshake_has_a_deadline_of_its_own)
+{
+	struct fake_op *op;
+
+	accept_one();
+	turn();
+	config.handshake_timeout_ns = 1;
+	pass_deadline();
+	cr_assert_eq(only_conn()->state, CH_CONN_TLS_HANDSHAKE);
+	op = fake_find(&ring, FAKE_RECV_EXACT);
+	((uint8_t *)op->into)[0] = 22;
+	pass_deadline();
+	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_TIMEOUT), 1);
+	check_baseline();
+}
+
+Test(worker, hello_has_a_deadline_of_its_own)
+{
+	device_init(&pool[0], CH_TLS_1_3);
+	accept_one();
+	config.first_byte_timeout_ns = config.handshake_timeout_ns = 60000000000;
+	pump(&pool[0]);
+	cr_assert_eq(only_conn()->state, CH_CONN_HELLO_WAIT);
+	config.hello_timeout_ns = 1;
+	pass_deadline();
+	cr_assert_eq(reason_count(CH_REASON_HELLO_TIMEOUT), 1);
+}
+
+Test(worker, a_connection_whose_turn_never_came_is_not_its_devices_fault)
+{
+	accept_one();
+	config.login_timeout_ns = 0;
+	ch_conn_timer(&worker, only_conn());
 	turn();
 	settle();
-	cr_assert_eq(reason_count(CH_REASON_SILENT), 1);
+	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), 1);
 	check_baseline();
 }
 
@@ -250,10 +312,7 @@ Test(worker, device_that_stops_in_its_first_header_was_heard)
 	op = fake_find(&ring, FAKE_RECV_EXACT);
 	((uint8_t *)op->into)[0] = 22; /* one byte came; the exact receive goes on */
 	config.login_timeout_ns = 0;
-	ch_conn_arm_timer(&worker, only_conn());
-	usleep(2000);
-	turn();
-	settle();
+	pass_deadline();
 	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_TIMEOUT), 1);
 	check_baseline();
 }

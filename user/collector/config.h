@@ -133,6 +133,10 @@ struct ch_config {
 	uint64_t max_sessions;	      /**< connections of any state */
 	uint64_t max_handshakes;      /**< connections that are logging in */
 	uint64_t login_timeout_ns;    /**< accept to hello done */
+	/* and of its stages, each for itself; 0 = only the whole has a deadline: */
+	uint64_t first_byte_timeout_ns;
+	uint64_t handshake_timeout_ns;
+	uint64_t hello_timeout_ns;
 	uint64_t max_message;	      /**< bytes of one NETCONF message */
 	uint64_t max_chunks;	      /**< chunks of one message */
 	uint64_t max_depth;	      /**< XML nesting */

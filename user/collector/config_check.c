@@ -161,6 +161,8 @@ void ch_config_check_meaning(struct ch_config_load *load)
 		warn_no_heartbeats(load);
 	check_ceiling(load, CH_SECTION_LIMITS, "max-handshakes", &config->max_handshakes,
 		      config->max_sessions, "the value of limits.max-sessions");
+	if (config->first_byte_timeout_ns == 0)
+		config->first_byte_timeout_ns = config->login_timeout_ns / 2;
 	if (config->byte_budget != 0)
 		check_ceiling(load, CH_SECTION_LIMITS, "max-message", &config->max_message,
 			      config->byte_budget, "the value of limits.byte-budget");

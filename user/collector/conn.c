@@ -23,6 +23,8 @@ static void conn_set_state(struct ch_worker *w, struct ch_conn *conn, enum ch_co
 		       "event=conn-state conn=%u.%u old=%s new=%s on=%s", w->index, conn->slot,
 		       ch_conn_state_name((enum ch_conn_state)conn->state),
 		       ch_conn_state_name(next), ch_conn_event_name(event));
+	if (conn->state != next && (next == CH_CONN_TLS_HANDSHAKE || next == CH_CONN_HELLO_WAIT))
+		conn->stage_ns = w->now_ns;
 	conn->state = (uint8_t)next;
 }
 
@@ -254,16 +256,32 @@ void ch_conn_gone(struct ch_worker *w, struct ch_conn *conn, int result)
 	ch_conn_end(w, conn, CH_EV_PEER_GONE, reason, detail);
 }
 
+/* A login has a deadline, and so has each of its stages. */
+static uint64_t login_expiry(const struct ch_worker *w, const struct ch_conn *conn)
+{
+	const struct ch_config *config = w->shared->config;
+	uint64_t whole = conn->accepted_ns + config->login_timeout_ns;
+	uint64_t stage = config->hello_timeout_ns;
+
+	if (conn->state == CH_CONN_ACCEPTED)
+		return whole; /* the device waits for us */
+	if (conn->state != CH_CONN_HELLO_WAIT)
+		stage = ch_login_heard(conn) ? config->handshake_timeout_ns
+					     : config->first_byte_timeout_ns;
+	return stage != 0 && conn->stage_ns + stage < whole ? conn->stage_ns + stage : whole;
+}
+
 void ch_conn_arm_timer(struct ch_worker *w, struct ch_conn *conn)
 {
-	uint64_t at = conn->accepted_ns + w->shared->config->login_timeout_ns;
+	uint64_t at = UINT64_MAX;
 
 	switch ((enum ch_conn_state)conn->state) {
 	case CH_CONN_ACCEPTED:
 	case CH_CONN_TLS_HANDSHAKE:
 	case CH_CONN_RECORD_ARM:
 	case CH_CONN_HELLO_WAIT:
-		break; /* one deadline for the whole login */
+		at = login_expiry(w, conn);
+		break;
 	case CH_CONN_OPEN:
 		at = ch_session_expiry(w, conn);
 		break;
@@ -276,7 +294,6 @@ void ch_conn_arm_timer(struct ch_worker *w, struct ch_conn *conn)
 	case CH_CONN_CANCEL: /* completions always come */
 	case CH_CONN_CLOSED:
 	case CH_CONN_STATE_COUNT:
-		at = UINT64_MAX;
 		break;
 	}
 	if (at == UINT64_MAX)
@@ -285,19 +302,27 @@ void ch_conn_arm_timer(struct ch_worker *w, struct ch_conn *conn)
 		ch_wheel_add(&w->wheel, &conn->timer, at);
 }
 
+static enum ch_reason late_for(const struct ch_conn *conn)
+{
+	if (conn->state == CH_CONN_HELLO_WAIT)
+		return CH_REASON_HELLO_TIMEOUT;
+	if (conn->state == CH_CONN_ACCEPTED)
+		return CH_REASON_HANDSHAKE_LIMIT; /* its turn never came: our doing */
+	return ch_login_heard(conn) ? CH_REASON_HANDSHAKE_TIMEOUT : CH_REASON_SILENT;
+}
+
 void ch_conn_timer(struct ch_worker *w, struct ch_conn *conn)
 {
-	enum ch_reason reason = CH_REASON_HELLO_TIMEOUT;
-
 	switch ((enum ch_conn_state)conn->state) {
 	case CH_CONN_ACCEPTED:
 	case CH_CONN_TLS_HANDSHAKE:
 	case CH_CONN_RECORD_ARM:
-		reason = ch_login_heard(conn) ? CH_REASON_HANDSHAKE_TIMEOUT : CH_REASON_SILENT;
-		ch_conn_end(w, conn, CH_EV_DEADLINE, reason, NULL);
-		break;
 	case CH_CONN_HELLO_WAIT:
-		ch_conn_end(w, conn, CH_EV_DEADLINE, reason, NULL);
+		/* The stage it was armed for may be over; the next one's deadline is later. */
+		if (login_expiry(w, conn) > w->now_ns)
+			ch_conn_arm_timer(w, conn);
+		else
+			ch_conn_end(w, conn, CH_EV_DEADLINE, late_for(conn), NULL);
 		break;
 	case CH_CONN_OPEN:
 		ch_session_timer(w, conn);

@@ -99,6 +99,7 @@ struct ch_conn {
 	struct ch_proof *proof;	 /**< NULL until possession is proven */
 	struct ch_proven proven; /**< with it */
 	uint64_t accepted_ns;
+	uint64_t stage_ns; /**< of a login: our ClientHello, then the end of the handshake */
 	uint64_t cost_ns;		     /**< our time for its handshake steps */
 	uint64_t login_us;		     /**< accept to hello done; 0 before */
 	uint64_t heard_ns;		     /**< last record received, heartbeats apart */
