@@ -2,6 +2,7 @@
 #include "collector.h"
 #include "guarding.h"
 #include "crl_watch.h"
+#include "host.h"
 #include "kernel/probe.h"
 #include "kernel/sock.h"
 #include "publish.h"
@@ -321,6 +322,7 @@ int ch_collector_start(struct ch_collector *c, char **error)
 	if (error != NULL)
 		*error = NULL;
 	ch_probe(&probe);
+	ch_host_warn(&probe, c->config, &c->shared.log);
 	err = probe.io_uring == 0 ? probe_listeners(c, &text) : refuse_without_ring(&probe, &text);
 	if (err == 0)
 		err = open_spool(c, &text);
