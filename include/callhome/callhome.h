@@ -29,6 +29,13 @@ CH_NODISCARD int ch_collector_new(const char *config_file, ch_log_fn log, void *
 				  struct ch_collector **collector, char **error);
 
 /**
+ * Has ch_collector_start call @fn once, on the caller's thread: ports are bound and the guard is in
+ * the kernel, but spool, database and control socket are not open and no thread exists that would
+ * keep what the caller's gives up. An error of @fn ends the start. Before the start.
+ */
+void ch_collector_on_prepared(struct ch_collector *collector, int (*fn)(void *ctx), void *ctx);
+
+/**
  * Opens listeners, spool and threads. All listeners are open when it returns.
  * @param error  as above, on any failure
  * @return 0; CH_E_UNSUPPORTED: io_uring is refused; -EADDRINUSE; or another negated errno
@@ -140,6 +147,8 @@ struct ch_collector_view {
 	/** Whole days until the first client certificate and the first anchor end; negative: it
 	    ended; INT64_MAX: there is none. */
 	int64_t credential_days, anchor_days;
+	char capabilities[128];	/**< of the thread that asks: "none", or names with commas between */
+	bool no_new_privileges;
 };
 void ch_collector_view(const struct ch_collector *collector, struct ch_collector_view *view);
 

@@ -205,6 +205,8 @@ void ch_collector_view(const struct ch_collector *collector, struct ch_collector
 		.login_p99_us = 98700,
 		.quarantined = 20,
 		.credential_days = 29,
+		.capabilities = "none",
+		.no_new_privileges = true,
 		.anchor_days = INT64_MAX,
 		.record_layer = "user",
 		.generation = 3,

@@ -376,6 +376,7 @@ Test(cli, status_is_for_people)
 			 "logins         0, p50 2.1 ms, p99 98.7 ms\n"
 			 "limits         10000 sessions, 500 logging in, 2 threads\n"
 			 "record layer   user\n"
+			 "capabilities   none\n"
 			 "judged by      generation 3, loaded 2026-01-01T00:00:00Z\n"
 			 "certificates   the first client certificate ends in 29 days\n"
 			 "held for peers 4.0 KiB of 1.0 GiB\n"
@@ -400,6 +401,7 @@ Test(cli, doctor_names_what_is_wrong)
 	cr_expect_not_null(strstr(outcome.out, "WRONG no line of the spool was dropped: "));
 	cr_expect_not_null(
 		strstr(outcome.out, "ok    no connection was refused for max-sessions\n"));
+	cr_expect_not_null(strstr(outcome.out, "ok    callhomed gave up the privileges"));
 }
 
 /* --- doing --- */

@@ -50,6 +50,7 @@ Test(control, status_is_one_object_with_counters_and_reasons_apart)
 			 "\"notifications\":22,\"replies\":33,\"dropped\":4,\"errors\":5},"
 			 "\"login\":{\"p50_us\":2100,\"p99_us\":98700},\"quarantined\":20,"
 			 "\"expiry\":{\"credential_days\":29},"
+			 "\"privileges\":{\"capabilities\":\"none\",\"no_new_privileges\":true},"
 			 "\"reload\":{\"generation\":3,\"loaded\":\"2026-01-01T00:00:00.000Z\","
 			 "\"failed\":null,\"error\":\"\"}}");
 	free(answer.text);

@@ -41,6 +41,10 @@ static int examine(const json_t *json)
 			 "no client certificate and no anchor ends within 30 days",
 			 "look for event=credential-expiring and event=anchor-expiring in the log "
 			 "of callhomed");
+	wrong += finding(json_is_true(json_object_get(json_object_get(json, "privileges"),
+						      "no_new_privileges")),
+			 "callhomed gave up the privileges that its start needed",
+			 "start it anew; a program of your own calls ch_collector_on_prepared");
 	return wrong;
 }
 

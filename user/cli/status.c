@@ -125,6 +125,7 @@ static void print_status(const json_t *json)
 	       number(json, "max_sessions"), number(json, "max_handshakes"),
 	       number(json, "threads"));
 	printf("record layer   %s\n", text(json, "record_layer"));
+	printf("capabilities   %s\n", text(json_object_get(json, "privileges"), "capabilities"));
 	print_reload(json_object_get(json, "reload"));
 	print_expiry(json_object_get(json, "expiry"));
 	fputs("held for peers ", stdout);

@@ -111,6 +111,12 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	return 0;
 }
 
+void ch_collector_on_prepared(struct ch_collector *c, int (*fn)(void *ctx), void *ctx)
+{
+	c->prepared_fn = fn;
+	c->prepared_ctx = ctx;
+}
+
 static void clamp(struct ch_collector *c, const char *limit, uint64_t *value, uint64_t usable,
 		  const char *fix)
 {
@@ -263,10 +269,9 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-static int start_workers(struct ch_collector *c, struct ch_buf *text)
+static int init_workers(struct ch_collector *c, struct ch_buf *text)
 {
 	struct ch_shared *s = &c->shared;
-	uint32_t started = 0;
 	int err = 0;
 
 	s->workers = calloc(s->worker_count, sizeof(*s->workers));
@@ -274,6 +279,15 @@ static int start_workers(struct ch_collector *c, struct ch_buf *text)
 		return -ENOMEM;
 	for (uint32_t i = 0; err == 0 && i < s->worker_count; i++)
 		err = ch_worker_init(&s->workers[i], s, i, text);
+	return err;
+}
+
+static int start_workers(struct ch_collector *c)
+{
+	struct ch_shared *s = &c->shared;
+	uint32_t started = 0;
+	int err = 0;
+
 	for (uint32_t i = 0; err == 0 && i < s->worker_count; i++) {
 		err = -pthread_create(&s->workers[i].thread, NULL, worker_main, &s->workers[i]);
 		s->workers[i].running = err == 0;
@@ -313,36 +327,65 @@ static int refuse_without_ring(const struct ch_probe *probe, struct ch_buf *text
 	return CH_E_UNSUPPORTED;
 }
 
-int ch_collector_start(struct ch_collector *c, char **error)
+/* What may need a privilege: the guard's program, the ports. No thread exists behind it. */
+static int prepare(struct ch_collector *c, struct ch_buf *text)
 {
-	struct ch_buf text = {0};
 	struct ch_probe probe;
 	int err;
 
-	if (error != NULL)
-		*error = NULL;
 	ch_probe(&probe);
 	ch_host_warn(&probe, c->config, &c->shared.log);
-	err = probe.io_uring == 0 ? probe_listeners(c, &text) : refuse_without_ring(&probe, &text);
+	err = probe.io_uring == 0 ? probe_listeners(c, text) : refuse_without_ring(&probe, text);
 	if (err == 0)
-		err = open_spool(c, &text);
+		err = ch_guarding_new(c->config, &c->shared.log, &c->guarding, text);
+	if (err != 0)
+		return err;
+	c->shared.gate = ch_guarding_gate(c->guarding);
+	c->shared.fixed = probe.fixed_close;
+	set_limits(c, probe.nofile);
+	ch_ktls_probe(&c->shared.ktls);
+	err = init_workers(c, text);
+	return err == 0 && c->prepared_fn != NULL ? c->prepared_fn(c->prepared_ctx) : err;
+}
+
+/* The rings are made without the privileges that the first probe may have had. */
+static int explain_ring(int err, struct ch_buf *text)
+{
+	struct ch_probe probe;
+
+	if (err != -EPERM || text->len > 0)
+		return err;
+	ch_probe(&probe);
+	return probe.io_uring == 0 ? err : refuse_without_ring(&probe, text);
+}
+
+static int run(struct ch_collector *c, struct ch_buf *text)
+{
+	int err = open_spool(c, text);
+
 	if (err == 0 && c->config->devices_database != NULL)
-		err = ch_enrolment_new(c, &c->enrolment, &text);
+		err = ch_enrolment_new(c, &c->enrolment, text);
 	if (err == 0)
-		err = ch_guarding_new(c->config, &c->shared.log, &c->guarding, &text);
-	if (err == 0) {
-		c->shared.gate = ch_guarding_gate(c->guarding);
-		c->shared.fixed = probe.fixed_close;
-		set_limits(c, probe.nofile);
-		ch_ktls_probe(&c->shared.ktls);
-		err = start_workers(c, &text);
-	}
+		err = explain_ring(start_workers(c), text);
 	if (err == 0)
 		err = ch_guarding_start(c->guarding);
 	if (err == 0)
 		err = ch_reload_new(c, &c->shared.reload);
 	if (err == 0)
 		err = ch_crl_watch_new(c, &c->crl_watch);
+	return err;
+}
+
+int ch_collector_start(struct ch_collector *c, char **error)
+{
+	struct ch_buf text = {0};
+	int err;
+
+	if (error != NULL)
+		*error = NULL;
+	err = prepare(c, &text);
+	if (err == 0)
+		err = run(c, &text);
 	if (err != 0) {
 		if (text.len == 0 && ch_buf_printf(&text, "cannot start: %s\n", ch_error_text(err)))
 			err = -ENOMEM;

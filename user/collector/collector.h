@@ -13,6 +13,8 @@ struct ch_collector {
 	struct ch_shared shared;
 	struct ch_guarding *guarding;
 	struct ch_crl_watch *crl_watch; /**< NULL before the start */
+	int (*prepared_fn)(void *ctx); /**< NULL = nobody wants to know */
+	void *prepared_ctx;
 	ch_log_fn log;
 	void *log_ctx;
 	struct ch_enrolment *enrolment; /**< NULL = no database, or not started */

@@ -118,6 +118,10 @@ enum MHD_Result ch_control_status(struct MHD_Connection *connection,
 	if (view.anchor_days != INT64_MAX)
 		ch_json_int(&json, "anchor_days", view.anchor_days);
 	ch_json_object_end(&json);
+	ch_json_object(&json, "privileges");
+	ch_json_str(&json, "capabilities", view.capabilities);
+	ch_json_bool(&json, "no_new_privileges", view.no_new_privileges);
+	ch_json_object_end(&json);
 	ch_json_object(&json, "reload");
 	ch_json_uint(&json, "generation", view.generation);
 	ch_json_time(&json, "loaded", view.loaded_unix_ns);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector.h"
 #include "expiry.h"
+#include "kernel/privileges.h"
 #include "kernel/sock.h"
 #include "reload.h"
 
@@ -211,6 +212,15 @@ static void view_policy(const struct ch_collector *c, struct ch_collector_view *
 	snprintf(view->reload_error, sizeof(view->reload_error), "%s", reload.error);
 }
 
+static void view_privileges(struct ch_collector_view *view)
+{
+	struct ch_privileges privileges;
+
+	ch_privileges_read(&privileges);
+	memcpy(view->capabilities, privileges.capabilities, sizeof(view->capabilities));
+	view->no_new_privileges = privileges.no_new;
+}
+
 void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *view)
 {
 	struct ch_spool_counters spool = {0};
@@ -225,6 +235,7 @@ void ch_collector_view(const struct ch_collector *c, struct ch_collector_view *v
 		.quarantined = ch_quarantine_count(c->shared.quarantine),
 		.record_layer = ch_layer_summary(c->config->record_layer, &c->shared.ktls),
 	};
+	view_privileges(view);
 	view_policy(c, view);
 	if (c->shared.spool != NULL)
 		ch_spool_counters(c->shared.spool, &spool);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run.h"
 #include "log.h"
+#include "kernel/privileges.h"
 #include "options.h"
 #include "user/collector/control.h"
 
@@ -71,11 +72,25 @@ static int start_status(int err)
 	}
 }
 
+/* The collector has what needed a privilege; what devices send is read without any. */
+static int give_up_privileges(void *ctx)
+{
+	int err = ch_privileges_drop();
+
+	(void)ctx;
+	if (err != 0)
+		daemon_log(DAEMON_ERROR, "event=privileges-kept err=\"%s\"", ch_error_text(err));
+	return err;
+}
+
 static int start(struct ch_collector *collector, struct ch_control **control)
 {
 	char *error = NULL;
 	char sentence[256] = "";
-	int err = ch_collector_start(collector, &error);
+	int err;
+
+	ch_collector_on_prepared(collector, give_up_privileges, NULL);
+	err = ch_collector_start(collector, &error);
 
 	if (err != 0) {
 		print_error(error, err);

@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What callhomed may still do once it listens: nothing as a service user, little as root; and all it does
+# for years works without: reloads, bans, other rules.
+. "$(dirname "$0")/lib.sh"
+
+# tasks FIELD: the values that the threads of the daemon have there, each once.
+tasks() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$daemon"/task/*/status | sort -u | xargs; }
+
+# try SOURCE: garbage from SOURCE. Prints reached (a ClientHello came), reset or silent.
+cat >"$tmp/try.py" <<'PY'
+import socket, sys
+s = socket.socket()
+s.settimeout(0.4)
+s.bind((sys.argv[1], 0))
+try:
+    s.connect(("127.0.0.1", int(sys.argv[2])))
+    s.sendall(b"this is no TLS\n")
+    print("reached" if s.recv(1) else "reset")
+except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError):
+    print("reset")
+except TimeoutError:
+    print("silent")
+PY
+try() { python3 "$tmp/try.py" "$1" "$port"; }
+
+# claims WHO CAPABILITIES MASK: of the daemon that runs.
+claims()
+{
+	equals "$1: every thread has these capabilities and no other" \
+		"$(tasks CapPrm) $(tasks CapEff) $(tasks CapInh) $(tasks CapAmb)" \
+		"$3 $3 0000000000000000 0000000000000000"
+	equals "$1: no program gives more of them" "$(tasks NoNewPrivs)" 1
+	equals "$1: status says so" "$(cli status --json | field capabilities)" "$2"
+	matches "$1: doctor says so" "$(cli doctor)" '^ok +callhomed gave up the privileges'
+	equals "$1: a denied prefix is silent in the kernel" "$(try 127.2.3.4)" silent
+	sed -i 's|127.2.0.0/16|127.4.0.0/16|' "$site/callhomed.yaml"
+	cli reload --wait >/dev/null || not_ok "$1: reload"
+	equals "$1: a reload changes the rules of the kernel" "$(try 127.2.3.4) $(try 127.4.3.4)" "reached silent"
+	for _ in 1 2 3; do try 127.0.7.1 >/dev/null; done
+	until_true 10 eval '[ "$(events source-banned)" = 1 ]'
+	equals "$1: a new ban reaches the kernel" "$(try 127.0.7.1)" silent
+	sim --devices 2 --duration 2s --no-reconnect >/dev/null 2>&1
+	equals "$1: devices log in" "$(events device-connected)" 2
+}
+
+guard='guard: {mode: require, ban-after: 3, rules: [{name: foes, action: drop, prefix: 127.2.0.0/16}]}'
+
+if [ "$(id -u)" != 0 ]; then
+	skip "privileges" "only root can give CAP_BPF to another user"
+	finish
+	exit
+fi
+site root 2 "$guard"
+if ! start_daemon >"$tmp/start" 2>&1; then
+	skip "privileges" "$(grep -o 'CAP_BPF is missing.*\|this kernel does not.*' "$site/daemon.log" | head -n 1)"
+	finish
+	exit
+fi
+claims root dac_override 0000000000000002
+equals "root: not even a program with capabilities of its own" "$(tasks CapBnd)" 0000000000000002
+stop_daemon
+
+# As the unit of packaging/ starts it.
+site service 2 "$guard"
+chmod 711 "$tmp"
+cp "$BIN/callhomed" "$tmp/callhomed"
+chown -R 65534:65534 "$site"
+setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all,+bpf --ambient-caps=-all,+bpf \
+	--bounding-set=-all,+bpf "$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
+daemon=$!
+pids+=("$daemon")
+if until_true 20 grep -q 'event=collector-started' "$site/daemon.log"; then
+	claims "service user" none 0000000000000000
+else
+	not_ok "service user: callhomed starts" "$(cat "$site/daemon.log")"
+fi
+stop_daemon
+equals "service user: ends well" "$status" 0
+
+site bare 1 "$guard"
+chown -R 65534:65534 "$site"
+setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1
+equals "without CAP_BPF mode require does not start" $? 1
+matches "and names what is missing" "$(cat "$site/daemon.log")" 'guard.mode is require, but: CAP_BPF is missing'
+finish
