@@ -8,8 +8,11 @@
 #include <string.h>
 
 static const struct sim_command_row *const commands[] = {
-	&sim_command_run,	&sim_command_demo,   &sim_command_gen_certs,
-	&sim_command_impostors, &sim_command_attack,
+	&sim_command_run,
+	&sim_command_demo,
+	&sim_command_gen_certs,
+	&sim_command_impostors,
+	&sim_command_attack,
 };
 
 struct nothing {

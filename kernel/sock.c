@@ -30,6 +30,7 @@ struct ch_sys ch_sys = {
 	.bind = sys_bind,
 	.listen = listen,
 	.setsockopt = setsockopt,
+	.getsockopt = getsockopt,
 	.getpeername = sys_getpeername,
 	.getsockname = sys_getsockname,
 	.close = close,
@@ -174,14 +175,31 @@ int ch_sock_listen(const struct ch_address *address, const struct ch_sock_livene
 	return err;
 }
 
+/*
+ * getpeername refuses a connection that was reset before it was accepted. SO_PEERNAME tells its
+ * address still, but takes no more room than that address has.
+ */
+static int peer_of_the_gone(int fd, struct sockaddr_storage *from)
+{
+	socklen_t len = sizeof(struct sockaddr_in);
+
+	if (ch_sys.getsockopt(fd, SOL_SOCKET, SO_PEERNAME, from, &len) != 0)
+		return -errno;
+	if (from->ss_family != AF_INET6)
+		return 0;
+	len = sizeof(struct sockaddr_in6);
+	return ch_sys.getsockopt(fd, SOL_SOCKET, SO_PEERNAME, from, &len) == 0 ? 0 : -errno;
+}
+
 int ch_sock_peer(int fd, struct ch_address *peer)
 {
 	struct sockaddr_storage from = {0};
 	socklen_t len = sizeof(from);
+	int err = 0;
 
 	if (ch_sys.getpeername(fd, (struct sockaddr *)&from, &len) != 0)
-		return -errno;
-	return ch_sock_decode(&from, peer);
+		err = errno == ENOTCONN ? peer_of_the_gone(fd, &from) : -errno;
+	return err ? err : ch_sock_decode(&from, peer);
 }
 
 int ch_sock_local(int fd, struct ch_address *local)

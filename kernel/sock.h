@@ -18,6 +18,7 @@ struct ch_sys {
 	int (*bind)(int fd, const struct sockaddr *address, socklen_t len);
 	int (*listen)(int fd, int backlog);
 	int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t len);
+	int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *len);
 	int (*getpeername)(int fd, struct sockaddr *address, socklen_t *len);
 	int (*getsockname)(int fd, struct sockaddr *address, socklen_t *len);
 	int (*close)(int fd);
@@ -60,7 +61,10 @@ CH_NODISCARD int ch_sock_probe(const struct ch_address *address);
 CH_NODISCARD int ch_sock_listen(const struct ch_address *address,
 				const struct ch_sock_liveness *liveness, int backlog, int *fd);
 
-/** The peer of a connected socket. @return 0 or a negated errno (-ENOTCONN: it is gone already). */
+/**
+ * The peer of an accepted or connected socket, also when it has reset the connection since.
+ * @return 0 or a negated errno (-ENOTCONN: there never was one)
+ */
 CH_NODISCARD int ch_sock_peer(int fd, struct ch_address *peer);
 
 /** The local address of a socket. @return 0 or a negated errno. */

@@ -227,6 +227,32 @@ Test(sock, the_peer_of_an_unconnected_socket_is_enotconn)
 	cr_assert_eq(ch_sock_peer(fd, &peer), -EBADF);
 }
 
+/* Who resets at once must be charged for it as anybody else. */
+static void assert_peer_after_reset(const struct ch_address *local)
+{
+	int listener = -1;
+	struct ch_address to = listening(&listener, local);
+	struct ch_address from, peer;
+	int client = connect_from(local, &to);
+
+	cr_assert_eq(ch_sock_local(client, &from), 0);
+	ch_sock_reset(client);
+	int fd = accept(listener, NULL, NULL);
+	cr_assert_eq(ch_sock_peer(fd, &peer), 0);
+	cr_assert_eq(peer.family, local->family);
+	cr_assert_eq(peer.port, from.port);
+	cr_assert_arr_eq(peer.ip, local->ip, local->family == 4 ? 4 : 16);
+	close(fd);
+	close(listener);
+}
+
+Test(sock, a_peer_is_known_that_reset_before_it_was_accepted)
+{
+	assert_peer_after_reset(&loopback4);
+	if (ch_sock_probe(&loopback6) == 0)
+		assert_peer_after_reset(&loopback6);
+}
+
 Test(sock, reset_is_seen_as_a_reset_and_close_as_an_end)
 {
 	int listener = -1;

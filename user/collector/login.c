@@ -131,7 +131,7 @@ void ch_login_accept(struct ch_worker *w, int fd)
 	enum ch_reason reason;
 
 	ch_count(&w->stats.accepted, 1);
-	if (ch_sock_peer(fd, &peer) != 0) /* it is gone already; its first read will tell */
+	if (ch_sock_peer(fd, &peer) != 0)
 		peer = (struct ch_address){0};
 	pass = ch_gate_arrive(w->shared->gate, fd, &peer, w->now_ns);
 	if (pass.refused != CH_REASON_NONE) {
