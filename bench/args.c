@@ -3,6 +3,7 @@
 
 #include "user/core/option.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -165,10 +166,9 @@ int sim_args_run(const struct sim_command_row *command, int argc, char **argv)
 	int code = SIM_EXIT_FAILED;
 	void *into = calloc(1, command->into_bytes);
 
-	if (!into || command->arg_count > ARGS_MAX) {
-		free(into);
+	assert(command->arg_count <= ARGS_MAX);
+	if (!into)
 		return code;
-	}
 	for (size_t i = 0; i < command->arg_count; i++) {
 		const struct sim_arg *arg = &command->args[i];
 		int err = arg->fallback ? store(arg, into, arg->fallback) : 0;
