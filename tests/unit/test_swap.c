@@ -114,7 +114,7 @@ Test(swap, other_identity_under_the_name_closes)
 
 	same_config();
 	swap_to("acme,SN7,dev1,default,default\n", true);
-	cr_assert_eq(conn->state, CH_CONN_CLOSING);
+	cr_assert_eq(conn->state, CH_CONN_DRAIN);
 	cr_assert_eq(reason_count(CH_REASON_TRUST_CHANGED), 1);
 }
 
@@ -149,7 +149,7 @@ Test(swap, anchor_of_another_manufacturer_closes)
 	next_manufacturers[0].ca = manufacturers[1].ca;
 	next_manufacturers[1].ca = manufacturers[0].ca;
 	swap_to(SAME, true);
-	cr_assert_eq(conn->state, CH_CONN_CLOSING);
+	cr_assert_eq(conn->state, CH_CONN_DRAIN);
 	cr_assert_eq(reason_count(CH_REASON_TRUST_CHANGED), 1);
 }
 
@@ -160,7 +160,7 @@ Test(swap, other_place_of_the_identifier_closes)
 	same_config();
 	next_manufacturers[0].identifier = CH_IDENTIFIER_CN;
 	swap_to(SAME, true);
-	cr_assert_eq(conn->state, CH_CONN_CLOSING);
+	cr_assert_eq(conn->state, CH_CONN_DRAIN);
 	cr_assert_eq(reason_count(CH_REASON_TRUST_CHANGED), 1);
 }
 
@@ -197,7 +197,7 @@ Test(swap, pin_lets_a_session_stay_whose_manufacturer_went)
 	cr_assert_eq(conn->state, CH_CONN_OPEN);
 	snprintf(csv, sizeof(csv), "pin:sha256,%s,dev2,default,default\n" SAME, hex);
 	swap_to(csv, true);
-	cr_assert_eq(conn->state, CH_CONN_CLOSING);
+	cr_assert_eq(conn->state, CH_CONN_DRAIN);
 	cr_assert_eq(reason_count(CH_REASON_TRUST_CHANGED), 1);
 }
 

@@ -83,6 +83,13 @@ Test(worker_crl, a_session_whose_device_is_revoked_is_closed_at_once)
 	log_in(d);
 	make_list(world.acme_ca, world.acme_key, d->credential->cert, &list);
 	refresh(&list);
+	/* No farewell that it may answer or not: it is nobody we would talk to. */
+	cr_assert_eq(only_conn()->state, CH_CONN_DRAIN);
+	device_say(d, NOTE);
+	pump(d);
+	cr_assert_eq(ch_stat(&worker.stats.notifications), 0);
+	cr_assert_eq(d->alert[0], 2);
+	cr_assert_eq(d->alert[1], CH_ALERT_CERTIFICATE_REVOKED);
 	settle();
 	cr_assert_eq(reason_count(CH_REASON_REVOKED), 1);
 	cr_assert_eq(device_state(), CH_DEVICE_DISCONNECTED);

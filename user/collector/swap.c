@@ -30,6 +30,22 @@ void ch_swap_take(struct ch_worker *w, struct ch_swap *swap)
 	w->swap_cursor = 0;
 }
 
+/*
+ * A device that only left the inventory is told so by NETCONF; one whose identity counts for nothing
+ * any more is no one to take leave of.
+ */
+static void end(struct ch_worker *w, struct ch_conn *conn, enum ch_reason reason)
+{
+	enum ch_conn_event event = CH_EV_LOCAL_END;
+
+	if (conn->armed && reason != CH_REASON_DEVICE_REMOVED) {
+		event = CH_EV_FAIL;
+		conn->alert = reason == CH_REASON_REVOKED ? CH_ALERT_CERTIFICATE_REVOKED
+							  : CH_ALERT_ACCESS_DENIED;
+	}
+	ch_conn_end(w, conn, event, reason, NULL);
+}
+
 static void judge(struct ch_worker *w, struct ch_conn *conn)
 {
 	enum ch_reason reason;
@@ -39,7 +55,7 @@ static void judge(struct ch_worker *w, struct ch_conn *conn)
 		return;
 	reason = ch_judge_again(w->judge, conn->proof, conn->proven, conn->device);
 	if (reason != CH_REASON_NONE)
-		ch_conn_end(w, conn, CH_EV_LOCAL_END, reason, NULL);
+		end(w, conn, reason);
 }
 
 void ch_swap_continue(struct ch_worker *w)
