@@ -4,4 +4,8 @@
 $(BUILD)/guard-fire: $(call objs,tests/it/guard_fire.c bench/guard/syns.c) $(LIB_kernel) $(LIB_core)
 	$(call say,LD,$@)
 	$(call link,-lbpf -luring)
-it-programs: $(BUILD)/guard-fire
+$(BUILD)/guard-call: $(call objs,tests/it/guard_call.c) $(LIB_core)
+	$(call say,LD,$@)
+	$(call link,)
+
+it-programs: $(BUILD)/guard-call $(BUILD)/guard-fire

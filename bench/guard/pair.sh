@@ -4,9 +4,10 @@
 # Sourced in a network namespace of its own (own-network): a second namespace, and a veth pair between
 # the two. Here: va, 10.76.0.1/24 and fd76::1/64. There: vb, 10.76.0.2/24 and fd76::2/64, and behind it
 # everything in 10.77.0.0/16, 192.0.2.0/24 and fd77::/32. Sets peer, a process there that ends by itself.
-unshare --net sleep 900 </dev/null >/dev/null 2>&1 &
+unshare -n sleep 900 </dev/null >/dev/null 2>&1 &
 peer=$!
-there() { nsenter --net="/proc/$peer/ns/net" "$@"; }
+# By its path: busybox would take its own program of that name.
+there() { nsenter -n"/proc/$peer/ns/net" "$(command -v "$1")" "${@:2}"; }
 
 # pair: false, and a reason on stderr, where it cannot be made.
 pair()

@@ -4,21 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # try SOURCE: sends garbage from SOURCE. Prints reached (a ClientHello came), reset or silent.
-cat >"$tmp/try.py" <<'PY'
-import socket, sys
-s = socket.socket()
-s.settimeout(0.4)
-s.bind((sys.argv[1], 0))
-try:
-    s.connect(("127.0.0.1", int(sys.argv[2])))
-    s.sendall(b"this is no TLS\n")
-    print("reached" if s.recv(1) else "reset")
-except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError):
-    print("reset")
-except TimeoutError:
-    print("silent")
-PY
-try() { python3 "$tmp/try.py" "$1" "$port"; }
+try() { "$BIN/guard-call" "$1" "$port" "${TRY_MS:-400}"; }
 
 rules='rules: [{name: friends, action: permit, prefix: 127.1.0.0/16},
   {name: foes, action: drop, prefix: 127.2.0.0/16, log: 1}, {name: closed, action: reject, prefix: 127.3.0.0/16}]'
@@ -58,6 +44,29 @@ start_daemon || exit 1
 for _ in 1 2 3 4; do try 127.0.7.1 >/dev/null; done
 equals "a dry run refuses nobody" "$(try 127.0.7.1) $(try 127.2.3.4)" "reached reached"
 stop_daemon
+
+# The daemon without the capabilities that load eBPF, as in a container.
+mkdir "$tmp/bin"
+cat >"$tmp/bin/callhomed" <<END
+#!/bin/bash
+if [ "\$(id -u)" = 0 ]; then exec setpriv --bounding-set=-bpf,-sys_admin "$(realpath "$BIN/callhomed")" "\$@"; fi
+exec "$(realpath "$BIN/callhomed")" "\$@"
+END
+chmod +x "$tmp/bin/callhomed"
+if [ "$(id -u)" = 0 ] && ! command -v setpriv >/dev/null; then
+	skip "without CAP_BPF" "no setpriv here"
+else
+	site unable 2 "guard: {mode: auto, ban-after: 3, ban-time: 3s, $rules}"
+	BIN=$tmp/bin start_daemon || exit 1
+	matches "without CAP_BPF the daemon says what is missing" "$(cat "$site/daemon.log")" \
+		'event=guard-in-user-space why="CAP_BPF is missing'
+	claims "without CAP_BPF" reset
+	stop_daemon
+	sed -i 's/mode: auto/mode: require/' "$site/callhomed.yaml"
+	timeout 20 "$tmp/bin/callhomed" -c "$site/callhomed.yaml" >"$tmp/out" 2>&1
+	equals "without CAP_BPF there is no start that requires it" "$?" 1
+	matches "and it is said why" "$(cat "$tmp/out")" 'guard.mode is require, but: CAP_BPF is missing'
+fi
 
 site kernel 2 "guard: {mode: require, ban-after: 3, ban-time: 3s, bans-file: bans, $rules}"
 if ! start_daemon >"$tmp/start" 2>&1; then

@@ -3,7 +3,7 @@
 #
 # check.sh [KERNEL]: what `make check` runs of this folder, in the words of an integration test ("ok NAME",
 # "ok NAME # SKIP why", "not ok NAME", and "done" at the end): the demo, every session's record layer,
-# KeyUpdates, heartbeats and generated streams of records on that kernel (6.1), and the same sessions here
+# KeyUpdates, heartbeats, the guard and generated streams of records on that kernel (6.1), and the same sessions here
 # with the record layer in user space.
 set -u
 cd "$(dirname "$0")/../.." || exit
@@ -38,6 +38,8 @@ shows "here, KeyUpdates, record layer user" env BIN="$(realpath "$bin")" LAYER=u
 shows "kernel $kernel, heartbeats, record layer kernel" tests/vm/run.sh "$kernel" LAYER=kernel tests/vm/guest-heartbeat.sh
 shows "here, heartbeats, record layer user" env BIN="$(realpath "$bin")" LAYER=user tests/vm/guest-heartbeat.sh
 shows "kernel $kernel, record streams" tests/vm/run.sh "$kernel" STREAMS=40 tests/vm/guest-layers.sh
+shows "kernel $kernel, guard" tests/vm/run.sh "$kernel" tests/vm/guest-guard.sh tests/it/guard.sh tests/it/guard_netns.sh \
+	bench/guard/pair.sh "$(command -v ip)"
 shows "here, record layer user" env BIN="$(realpath "$bin")" LAYER=user tests/vm/guest-ktls.sh
 # Where this machine has TLS in its kernel, natively too.
 if "$bin/callhomed" --version | grep -q 'TLS in the kernel: yes'; then

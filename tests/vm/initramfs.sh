@@ -3,7 +3,8 @@
 #
 # initramfs.sh KERNEL_DIR OUT [VAR=VALUE...] SCRIPT [FILE...]: an initramfs that runs SCRIPT and says
 # how it ended (see guest-init). KERNEL_DIR is what kernel.sh printed. In the guest the files have the
-# paths that are given here, below /callhome; programs come with their shared libraries. The modules for TLS in the kernel are put in where the kernel does not have them built in;
+# paths that are given here, below /callhome; programs come with their shared libraries. The modules for TLS in the kernel
+# and for pairs of network interfaces are put in where the kernel does not have them built in;
 # a regular expression in VM_WITHOUT leaves modules out.
 set -euo pipefail
 export LC_ALL=C
@@ -37,6 +38,7 @@ module()
 }
 {
 	module tls
+	module veth 2>/dev/null || :
 	for name in "${wanted[@]}"; do
 		module "$name" 2>/dev/null || :
 	done
