@@ -195,6 +195,11 @@ static uint64_t raise_nofile(void)
 	return limit.rlim_cur;
 }
 
+bool ch_probe_syncookies(void)
+{
+	return read_sysctl("/proc/sys/net/ipv4/tcp_syncookies", 0) != 0;
+}
+
 void ch_probe(struct ch_probe *probe)
 {
 	static const struct ch_address v6_loopback = {.ip = {[15] = 1}, .family = 6};
@@ -211,7 +216,7 @@ void ch_probe(struct ch_probe *probe)
 	probe->ipv6 = ch_sock_probe(&v6_loopback) == 0;
 	somaxconn = read_sysctl("/proc/sys/net/core/somaxconn", 0);
 	probe->somaxconn = somaxconn > 0 && somaxconn <= INT32_MAX ? (uint32_t)somaxconn : 0;
-	probe->syncookies = read_sysctl("/proc/sys/net/ipv4/tcp_syncookies", 0) != 0;
+	probe->syncookies = ch_probe_syncookies();
 }
 
 static const char *advice_on_eperm(const struct ch_probe *probe)

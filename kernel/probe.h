@@ -25,6 +25,9 @@ struct ch_probe {
 /** Fills @probe, raises the soft RLIMIT_NOFILE. Makes and frees a small ring; some milliseconds. */
 void ch_probe(struct ch_probe *probe);
 
+/** Is net.ipv4.tcp_syncookies not 0 now? It may change any time. */
+bool ch_probe_syncookies(void);
+
 /**
  * One sentence that says why io_uring is refused and what to allow (kernel.io_uring_disabled,
  * seccomp profile of a container, SELinux, kernel too old), or NULL when nothing is wrong.

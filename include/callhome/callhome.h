@@ -9,6 +9,7 @@
  */
 #include <callhome/error.h>
 #include <callhome/event.h>
+#include <callhome/guard.h>
 #include <callhome/reason.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -17,6 +17,7 @@
 	X(AUTH_FAILED, "auth-failed")                                                              \
 	X(NOT_ALLOWED, "not-allowed")                                                              \
 	X(BANNED, "source-banned")                                                                 \
+	X(UNBANNED, "source-unbanned")                                                             \
 	X(CONNECTION_REFUSED, "connection-refused")                                                \
 	X(CONNECTION_FAILED, "connection-failed")                                                  \
 	X(IDENTITY_CONFLICT, "identity-conflict")                                                  \

@@ -9,6 +9,38 @@ try() { "$BIN/guard-call" "$1" "$port" "${TRY_MS:-400}"; }
 rules='rules: [{name: friends, action: permit, prefix: 127.1.0.0/16},
   {name: foes, action: drop, prefix: 127.2.0.0/16, log: 1}, {name: closed, action: reject, prefix: 127.3.0.0/16}]'
 
+# operator WHERE BANNED: what the CLI does at the gate holds and is told, in the kernel and at accept alike.
+operator()
+{
+	matches "$1: an operator bans a source" "$(cli ban add 127.0.8.1 --for 1h)" '^127.0.8.1 is banned for 3600 s$'
+	equals "$1: the operator's ban holds" "$(try 127.0.8.1)" "$2"
+	matches "$1: bans are listed" "$(cli ban ls)" '^127\.0\.8\.1 +20[0-9TZ:-]+ +20[0-9TZ:-]+ +operator +0 +[0-9]'
+	until_true 10 grep -q '"source":"127.0.8.1"' "$site/spool/events.ndjson"
+	matches "$1: the operator's ban is an event with the user's name" "$(grep '"source":"127.0.8.1"' "$site/spool/events.ndjson")" \
+		"\"event\":\"source-banned\",\"source\":\"127.0.8.1\",\"seconds\":3600,\"cause\":\"operator\",\"user\":\"$(id -un)\""
+	matches "$1: and a line of the log" "$(cat "$site/daemon.log")" \
+		"event=source-banned source=127.0.8.1 seconds=3600 cause=operator user=\"$(id -un)\""
+	matches "$1: a ban is lifted" "$(cli ban rm 127.0.8.1)" '^127.0.8.1 is not banned any more$'
+	equals "$1: a lifted ban does not hold" "$(try 127.0.8.1)" reached
+	until_true 10 grep -q source-unbanned "$site/spool/events.ndjson"
+	equals "$1: the lifting is an event" "$(events source-unbanned)" 1
+	matches "$1: who is not banned cannot be lifted" "$(cli ban rm 127.0.8.1 2>&1)" 'is not banned; see'
+	matches "$1: a permitted source cannot be banned" "$(cli ban add 127.1.0.1 2>&1)" 'is never banned: a rule'
+	matches "$1: more than a source cannot be banned" "$(cli ban add 127.0.8.0/24 2>&1)" 'is not one source: that is an IPv4 /32'
+	# row: 2.9.3
+	matches "$1: hits are counted by rule" "$(cli guard rules --json | grep '"rule":"foes"' | tr -d '\n')" \
+		'"prefixes":1,"kernel":[0-9]+,"accept":[0-9]+,"kernel_total":[0-9]+'
+	try 127.2.3.4 >/dev/null
+	equals "$1: a hit of a rule counts" "$(cli guard rules --json | awk '/"rule":"foes"/ && !/"kernel":0,"accept":0,/' | wc -l)" 1
+	cli guard reset foes >/dev/null
+	# row: 2.9.6 = *reset*
+	matches "$1: a reset begins a rule's counters anew and loses nothing" "$(cli guard rules --json | grep '"rule":"foes"')" \
+		'"kernel":0,"accept":0,"kernel_total":([1-9][0-9]*,"accept_total":0|0,"accept_total":[1-9])'
+	equals "$1: no other rule's" "$(cli guard rules --json | awk '/"rule":"friends"/ && !/"kernel":0,"accept":0,/' | wc -l)" 1
+	cli guard reset >/dev/null
+	matches "$1: everything is reset" "$(cli guard stats)" "denied +0 +0"
+}
+
 # claims WHERE BANNED: what holds in the kernel (BANNED=silent) and at accept (BANNED=reset) alike.
 claims()
 {
@@ -33,6 +65,9 @@ claims()
 site userspace 2 "guard: {mode: userspace, ban-after: 3, ban-time: 3s, $rules}"
 start_daemon || exit 1
 claims userspace reset
+operator userspace reset
+matches "the status says where the guard works" "$(cli status)" '^guard +at accept only \(guard.mode: userspace\)$'
+matches "the status says how close the limits are" "$(cli status)" '^limits +0 of [0-9]+ sessions, 0 of [0-9]+ logging in, [0-9]+ of [0-9]+ sources, [0-9]+ of [0-9]+ bans$'
 sleep 3
 equals "a ban ends by itself" "$(try 127.0.7.1)" reached
 sim --devices 2 --duration 2s --no-reconnect >/dev/null 2>&1
@@ -75,6 +110,8 @@ if ! start_daemon >"$tmp/start" 2>&1; then
 	exit
 fi
 claims kernel silent
+operator kernel silent
+matches "the status says that it works in the kernel" "$(cli status)" '^guard +in the kernel, and at accept \(guard.mode: require\)$'
 matches "what the kernel drops is told" "$(cat "$site/daemon.log")" \
 	'event=guard verdict=denied at=kernel peer=127.2.3.4:[0-9]+ local=127.0.0.1:[0-9]+ ifindex=1 rule=foes'
 sim --devices 2 --duration 2s --no-reconnect >/dev/null 2>&1
@@ -89,6 +126,7 @@ stop_daemon
 matches "bans are written down" "$(cat "$site/bans")" '^127.0.7.1 20[0-9-]+T[0-9:]+Z 0 failures$'
 start_daemon || exit 1
 equals "a ban outlives a restart" "$(try 127.0.7.1)" silent
+matches "the hits of a ban are listed" "$(cli ban ls)" '^127\.0\.7\.1 .* failures +0 +[1-9]'
 echo garbage >>"$site/bans"
 sed -i 's|127.2.0.0/16|127.4.0.0/16|' "$site/callhomed.yaml"
 cli reload --wait >/dev/null

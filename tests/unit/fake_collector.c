@@ -22,6 +22,9 @@ struct ch_collector {
 	bool finish;
 	uint64_t timeout_ns;
 	char operation[OPERATION_MOST];
+	uint32_t bans;
+	bool poor_guard;
+	char guard_change[256];
 };
 
 struct call {
@@ -45,6 +48,7 @@ struct ch_collector *fake_new(uint32_t devices)
 	if (fake == NULL)
 		abort();
 	fake->devices = devices;
+	fake->bans = 1;
 	pthread_mutex_init(&fake->lock, NULL);
 	pthread_cond_init(&fake->changed, NULL);
 	return fake;
@@ -452,5 +456,151 @@ int ch_collector_export(const struct ch_collector *collector, char **csv, size_t
 	(void)collector;
 	*csv = strdup("manufacturer,identifier,name,credential,profile\nacme,SN-0,r0,c,p\n");
 	*len = strlen(*csv);
+	return 0;
+}
+
+/* --- the guard --- */
+
+void fake_set_bans(struct ch_collector *fake, uint32_t count)
+{
+	fake->bans = count;
+}
+
+void fake_poor_guard(struct ch_collector *fake)
+{
+	fake->poor_guard = true;
+}
+
+const char *fake_guard_change(struct ch_collector *fake)
+{
+	return fake->guard_change;
+}
+
+static void fill_ban(const struct ch_collector *fake, uint32_t i, struct ch_collector_ban *ban)
+{
+	*ban = (struct ch_collector_ban){
+		.since_unix_ns = UINT64_C(1767225600000000000),
+		.until_unix_ns = i < fake->bans ? UINT64_C(1767225900000000000) : 0,
+		.level = i < fake->bans ? 1 : 0,
+		.cause = i < fake->bans ? "failures" : "operator",
+		.hits = 7 + i,
+	};
+	if (i < fake->bans)
+		snprintf(ban->source, sizeof(ban->source), "10.0.%u.%u", i / 256, i % 256);
+	else
+		snprintf(ban->source, sizeof(ban->source), "2001:db8:0:1::/64");
+}
+
+static uint32_t find_ban(const struct ch_collector *fake, const char *source)
+{
+	struct ch_collector_ban ban;
+	uint32_t i = 0;
+
+	for (; i <= fake->bans; i++) {
+		fill_ban(fake, i, &ban);
+		if (strcmp(ban.source, source) == 0)
+			break;
+	}
+	return i;
+}
+
+int ch_collector_bans(const struct ch_collector *fake, const char *after, size_t most,
+		      struct ch_collector_ban *bans, size_t *count)
+{
+	uint32_t first = after != NULL ? find_ban(fake, after) + 1 : 0;
+
+	*count = 0;
+	if (first > fake->bans + 1)
+		return CH_E_SYNTAX;
+	for (uint32_t i = first; i <= fake->bans && *count < most; i++)
+		fill_ban(fake, i, &bans[(*count)++]);
+	return 0;
+}
+
+int ch_collector_ban(struct ch_collector *fake, const char *source, uint64_t seconds,
+		     const char *by)
+{
+	static const struct {
+		const char *source;
+		int err;
+	} refused[] = {{"full", CH_E_FULL},
+		       {"off", CH_E_UNSUPPORTED},
+		       {"never", CH_E_STATE},
+		       {"wide", CH_E_RANGE},
+		       {"word", CH_E_SYNTAX}};
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		if (strcmp(source, refused[i].source) == 0)
+			return refused[i].err;
+	}
+	snprintf(fake->guard_change, sizeof(fake->guard_change), "ban %s %llu %s", source,
+		 (unsigned long long)seconds, by);
+	return 0;
+}
+
+int ch_collector_unban(struct ch_collector *fake, const char *source, const char *by)
+{
+	if (strcmp(source, "word") == 0)
+		return CH_E_SYNTAX;
+	if (find_ban(fake, source) > fake->bans)
+		return CH_E_UNKNOWN;
+	snprintf(fake->guard_change, sizeof(fake->guard_change), "unban %s %s", source, by);
+	return 0;
+}
+
+void ch_collector_guard(const struct ch_collector *fake, struct ch_collector_guard *view)
+{
+	*view = (struct ch_collector_guard){
+		.mode = "auto",
+		.where = fake->poor_guard ? "accept" : "kernel",
+		.v4_prefix = 32,
+		.v6_prefix = 64,
+		.sessions = 987,
+		.max_sessions = 10000,
+		.handshakes = 13,
+		.max_handshakes = 500,
+		.sources = 1200,
+		.max_sources = 16384,
+		.bans = fake->bans + 1,
+		.max_bans = 1024,
+		.pending = 13,
+		.syncookies = !fake->poor_guard,
+		.backlog = 4096,
+		.somaxconn = fake->poor_guard ? 128 : 4096,
+		.verdicts = {{"pass", 900, 1900, 800, 1800}, {"banned", 70, 70, 0, 0}},
+		.verdict_count = 2,
+	};
+	if (fake->poor_guard)
+		snprintf(view->why, sizeof(view->why), "CAP_BPF is missing");
+}
+
+size_t ch_collector_rules(const struct ch_collector *fake, struct ch_collector_rule *rules,
+			  size_t most)
+{
+	static const struct ch_collector_rule all[] = {
+		{"friends", "permit", 1, 5, 15, 4, 14, 0, {3, 2}, {9, 6}},
+		{"foes", "drop", 100000, 8, 8, 0, 0, UINT64_C(1767225600000000000), {8}, {8}},
+	};
+
+	(void)fake;
+	for (size_t i = 0; i < 2 && i < most; i++)
+		rules[i] = all[i];
+	return 2;
+}
+
+bool ch_collector_listener(const struct ch_collector *fake, size_t index,
+			   char address[CH_COLLECTOR_SOURCE])
+{
+	(void)fake;
+	snprintf(address, CH_COLLECTOR_SOURCE, "192.0.2.9:%zu", 4334 + index);
+	return index < 2;
+}
+
+int ch_collector_guard_reset(struct ch_collector *fake, const char *rule)
+{
+	if (rule != NULL && strcmp(rule, "friends") != 0 && strcmp(rule, "foes") != 0)
+		return CH_E_UNKNOWN;
+	snprintf(fake->guard_change, sizeof(fake->guard_change), "reset %s",
+		 rule != NULL ? rule : "all");
 	return 0;
 }

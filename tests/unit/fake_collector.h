@@ -24,6 +24,17 @@ void fake_await_hanging(struct ch_collector *fake, unsigned count);
 const char *fake_operation(struct ch_collector *fake);
 uint64_t fake_timeout_ns(struct ch_collector *fake);
 
+/**
+ * 10.0.0.0, 10.0.0.1, ... are banned, so many, and 2001:db8:0:1::/64 behind them; 1 at the start.
+ * By source, a further ban is refused with: "full", "off", "never" (CH_E_STATE), "wide"
+ * (CH_E_RANGE), "word" (CH_E_SYNTAX).
+ */
+void fake_set_bans(struct ch_collector *fake, uint32_t count);
+/** The last change: "ban 192.0.2.1 60 root", "unban ...", "reset RULE". */
+const char *fake_guard_change(struct ch_collector *fake);
+/** The guard works at accept only, and the host is not set up for it. */
+void fake_poor_guard(struct ch_collector *fake);
+
 /** What `show` says about TLS and the certificate of a device that was seen. */
 #define FAKE_TLS_MEMBERS                                                                           \
 	"\"key_exchange\":\"X25519\",\"signature\":\"ecdsa-sha256\","                              \

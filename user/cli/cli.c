@@ -24,10 +24,12 @@ static const struct cli_verb verbs[] = {
 	{"status", cli_status, "", "how the collector is doing", READ_HELP},
 	{"devices", cli_devices, "[import FILE|export|remove NAME]",
 	 "list devices and their sessions, or change the inventory",
-	 "  import FILE      put the lines of a CSV file into the inventory's database, all or none\n"
+	 "  import FILE      put the lines of a CSV file into the inventory's database, all or "
+	 "none\n"
 	 "  export           the whole inventory as such CSV\n"
 	 "  remove NAME      take a device out of the database, and end its session\n"
-	 "  --pending        instead of devices, the keys of unknown devices that wait for accept or\n"
+	 "  --pending        instead of devices, the keys of unknown devices that wait for accept "
+	 "or\n"
 	 "                   reject (devices.unknown: quarantine)\n"
 	 "  --rejected       those that were rejected\n"
 	 "  --state LIST     only these states: never, connecting, connected, disconnected,\n"
@@ -51,11 +53,29 @@ static const struct cli_verb verbs[] = {
 	 "  --credential NAME\n"
 	 "                   what it is shown (default: as before, or the only one there is)\n"
 	 "  --profile NAME   (default: as before, or the first)\n"},
-	{"reject", cli_reject, "FINGERPRINT", "refuse the key of an unknown device from now on", ""},
+	{"reject", cli_reject, "FINGERPRINT", "refuse the key of an unknown device from now on",
+	 ""},
 	{"reload", cli_reload, "[--wait]", "read the configuration and the files it names anew",
 	 "  --wait           until every thread judges by them, and tell what changed; exit 1 and\n"
-	 "                   every mistake if they are not good: then everything stays as it is\n" READ_HELP},
+	 "                   every mistake if they are not good: then everything stays as it "
+	 "is\n" READ_HELP},
 	{"config", cli_config, "check FILE", "check a configuration without starting anything", ""},
+	{"ban", cli_ban, "ls|add SOURCE|rm SOURCE", "who is banned; ban a source, or lift a ban",
+	 "  ls               the bans in force\n"
+	 "  add SOURCE       refuse connections of a source: an IPv4 address, or an IPv6 address,\n"
+	 "                   which stands for its /64 (as guard.v4-prefix and v6-prefix say);\n"
+	 "                   sessions of it that are up stay\n"
+	 "  --for TIME       for so long, such as 10min or 2h (default: until it is lifted)\n"
+	 "  rm SOURCE        lift its ban\n"
+	 "  --json           with ls: one JSON object per line\n"},
+	{"guard", cli_guard, "stats|rules|reset [RULE]", "what the guard lets in and what not",
+	 "  stats            where it works, how close its limits are, and its verdicts: on\n"
+	 "                   connection attempts in the kernel, on connections at accept\n"
+	 "  rules            the rules and how often each one matched, by listener if there are\n"
+	 "                   several\n"
+	 "  reset [RULE]     count anew what these show, of one rule or of everything; the sums\n"
+	 "                   since the start (kernel_total, accept_total) go on\n"
+	 "  --json           with stats and rules: JSON, as the control API gives it\n"},
 	{"doctor", cli_doctor, "", "look for what is wrong", ""},
 	{"version", cli_version, "", "versions of this program and its libraries", ""},
 	{"help", cli_help, "[VERB]", "this text, or that of a verb", ""},
@@ -148,6 +168,38 @@ int cli_next(struct cli *cli, int argc, char **argv, const char *letters,
 			return option;
 		}
 	}
+}
+
+bool cli_one_argument(struct cli *cli, int argc, char **argv, const char *what, int *code)
+{
+	static const struct option options[] = {CLI_COMMON_OPTIONS};
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP) {
+		*code = cli->exit;
+		return false;
+	}
+	if (optind + 1 == argc)
+		return true;
+	*code = cli_usage(cli, "name one %s", what);
+	return false;
+}
+
+int cli_act(struct cli *cli, int argc, char **argv, const struct cli_action *actions)
+{
+	static const struct option options[] = {CLI_COMMON_OPTIONS};
+
+	for (const struct cli_action *action = actions; argc > 1 && action->name != NULL;
+	     action++) {
+		if (strcmp(argv[1], action->name) == 0) {
+			argv[1] = argv[0]; /* getopt begins its complaints with it */
+			return action->run(cli, argc - 1, argv + 1);
+		}
+	}
+	if (cli_next(cli, argc, argv, "+", options) == CLI_STOP)
+		return cli->exit;
+	if (optind == argc)
+		return cli_usage(cli, "say what to do: %s", cli->verb->arguments);
+	return cli_usage(cli, "'%s' is none of: %s", argv[optind], cli->verb->arguments);
 }
 
 static int cli_version(struct cli *cli, int argc, char **argv)

@@ -59,6 +59,18 @@ int cli_next(struct cli *cli, int argc, char **argv, const char *letters,
 /** Complains about the arguments. @return CLI_USAGE */
 int cli_usage(const struct cli *cli, const char *fmt, ...) CH_PRINTF(2, 3);
 
+/** @return true: there are no options but the common ones, and one argument is left at optind */
+bool cli_one_argument(struct cli *cli, int argc, char **argv, const char *what, int *code);
+
+/** One of several things that a verb does, by its first argument. */
+struct cli_action {
+	const char *name;
+	int (*run)(struct cli *cli, int argc, char **argv); /**< @return enum cli_exit */
+};
+
+/** Does what argv[1] names in @actions, which an empty one ends. @return enum cli_exit */
+int cli_act(struct cli *cli, int argc, char **argv, const struct cli_action *actions);
+
 /** "callhome: ..." on stderr; the text may hold what a device said. @return @code */
 int cli_fail(const struct cli *cli, int code, const char *fmt, ...) CH_PRINTF(3, 4);
 
@@ -72,4 +84,6 @@ int cli_reload(struct cli *cli, int argc, char **argv);
 int cli_config(struct cli *cli, int argc, char **argv);
 int cli_accept(struct cli *cli, int argc, char **argv);
 int cli_reject(struct cli *cli, int argc, char **argv);
+int cli_ban(struct cli *cli, int argc, char **argv);
+int cli_guard(struct cli *cli, int argc, char **argv);
 int cli_doctor(struct cli *cli, int argc, char **argv);

@@ -17,6 +17,34 @@ static int finding(bool good, const char *text, const char *advice)
 	return good ? 0 : 1;
 }
 
+/** What the defence of the listeners needs of this host. */
+static int examine_guard(const json_t *guard)
+{
+	const char *why = json_string_value(json_object_get(guard, "why"));
+	const json_t *limits = json_object_get(guard, "limits");
+	unsigned long long somaxconn = number(guard, "host", "somaxconn");
+	unsigned long long bans = number(limits, "bans", "limit");
+	int wrong = 0;
+
+	if (guard == NULL)
+		return 0;
+	wrong += finding(why == NULL || why[0] == '\0', "the guard works where guard.mode wants it",
+			 why);
+	wrong +=
+		finding(json_is_true(json_object_get(json_object_get(guard, "host"), "syncookies")),
+			"SYN cookies are on",
+			"set the sysctl net.ipv4.tcp_syncookies to 1; without them a flood of "
+			"forged SYNs keeps every device out");
+	wrong += finding(somaxconn == 0 || number(guard, "host", "backlog") <= somaxconn,
+			 "the backlog of the listeners is as long as configured",
+			 "raise the sysctl net.core.somaxconn to limits.backlog and restart "
+			 "callhomed");
+	wrong += finding(number(limits, "bans", "used") < bans - bans / 10,
+			 "less than 90 % of the bans are in use",
+			 "raise guard.max-bans, or drop the sources' prefixes by a rule");
+	return wrong;
+}
+
 static int examine(const json_t *json)
 {
 	const char *version = json_string_value(json_object_get(json, "version"));
@@ -45,7 +73,7 @@ static int examine(const json_t *json)
 						      "no_new_privileges")),
 			 "callhomed gave up the privileges that its start needed",
 			 "start it anew; a program of your own calls ch_collector_on_prepared");
-	return wrong;
+	return wrong + examine_guard(json_object_get(json, "guard"));
 }
 
 int cli_doctor(struct cli *cli, int argc, char **argv)

@@ -191,6 +191,25 @@ int http_get_json(const struct cli *cli, const char *path, struct http_call *cal
 	return CLI_OK;
 }
 
+bool http_each_line(const struct ch_buf *reply, bool (*fn)(void *ctx, const json_t *line),
+		    void *ctx)
+{
+	const char *at = (const char *)reply->data;
+	const char *end = at + reply->len;
+	bool good = true;
+
+	while (good && at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		json_t *json =
+			newline != NULL ? json_loadb(at, (size_t)(newline - at), 0, NULL) : NULL;
+
+		good = json != NULL && fn(ctx, json);
+		json_decref(json);
+		at = newline + 1;
+	}
+	return good;
+}
+
 int http_escape(struct ch_buf *out, const char *text)
 {
 	int err = 0;

@@ -23,6 +23,10 @@ int http_do(const struct cli *cli, struct http_call *call);
 /** GETs one JSON object. @return CLI_OK, @json (the caller decrefs), the text in @call->reply */
 int http_get_json(const struct cli *cli, const char *path, struct http_call *call, json_t **json);
 
+/** Calls @fn for each line of NDJSON. @return false: a line is no JSON, or @fn did not take it */
+bool http_each_line(const struct ch_buf *reply, bool (*fn)(void *ctx, const json_t *line),
+		    void *ctx);
+
 /** Appends @text percent-encoded. @return as ch_buf_reserve */
 CH_NODISCARD int http_escape(struct ch_buf *out, const char *text);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inventory.h"
+#include "change.h"
 #include "http.h"
 #include "input.h"
 #include "output.h"
@@ -9,61 +10,20 @@
 
 #define IMPORT_MOST ((size_t)64 * 1024 * 1024)
 
-/** Does the change and prints what the daemon says about it. Takes @path. @return the exit code */
-static int change(struct cli *cli, const char *method, struct ch_buf *path, struct ch_slice body)
-{
-	struct http_call call = {.method = method, .body = body};
-	json_t *json;
-	const char *message;
-	int code;
-
-	if (ch_buf_append(path, "", 1) != 0) {
-		ch_buf_deinit(path);
-		return cli_fail(cli, CLI_FAILED, "out of memory");
-	}
-	call.path = (const char *)path->data;
-	code = http_do(cli, &call);
-	json = json_loadb((const char *)call.reply.data, call.reply.len, 0, NULL);
-	message = json_string_value(json_object_get(json, "message"));
-	if (code == CLI_OK && message != NULL) {
-		output_bytes(cli, message, strlen(message), CLEAN_TEXT);
-		output_bytes(cli, "\n", 1, CLEAN_TEXT);
-	}
-	json_decref(json);
-	ch_buf_deinit(&call.reply);
-	ch_buf_deinit(path);
-	return code;
-}
-
-/** @return true: the options were read, and there is one argument left at optind */
-static bool one_argument(struct cli *cli, int argc, char **argv, const char *what, int *code)
-{
-	static const struct option options[] = {CLI_COMMON_OPTIONS};
-
-	if (cli_next(cli, argc, argv, "", options) == CLI_STOP) {
-		*code = cli->exit;
-		return false;
-	}
-	if (optind + 1 == argc)
-		return true;
-	*code = cli_usage(cli, "name one %s", what);
-	return false;
-}
-
 static int import(struct cli *cli, int argc, char **argv)
 {
 	struct ch_buf path = {0};
 	struct ch_buf text = {0};
 	int code;
 
-	if (!one_argument(cli, argc, argv, "CSV file (- is standard input)", &code))
+	if (!cli_one_argument(cli, argc, argv, "CSV file (- is standard input)", &code))
 		return code;
 	code = input_read(cli, argv[optind], "inventory", IMPORT_MOST, &text);
 	if (code == CLI_OK && (ch_buf_append_str(&path, "/v1/inventory?source=") != 0 ||
 			       http_escape(&path, argv[optind]) != 0))
 		code = cli_fail(cli, CLI_FAILED, "out of memory");
 	if (code == CLI_OK)
-		code = change(cli, "POST", &path, (struct ch_slice){text.data, text.len});
+		code = change_do(cli, "POST", &path, (struct ch_slice){text.data, text.len});
 	ch_buf_deinit(&path);
 	ch_buf_deinit(&text);
 	return code;
@@ -91,14 +51,14 @@ static int removal(struct cli *cli, int argc, char **argv)
 	struct ch_buf path = {0};
 	int code;
 
-	if (!one_argument(cli, argc, argv, "device", &code))
+	if (!cli_one_argument(cli, argc, argv, "device", &code))
 		return code;
 	if (ch_buf_append_str(&path, "/v1/devices/") != 0 ||
 	    http_escape(&path, argv[optind]) != 0) {
 		ch_buf_deinit(&path);
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	}
-	return change(cli, "DELETE", &path, (struct ch_slice){0});
+	return change_do(cli, "DELETE", &path, (struct ch_slice){0});
 }
 
 bool cli_is_inventory(const char *word)
@@ -139,23 +99,9 @@ static void key_row(struct table *table, const json_t *json)
 	table_row(table, cells, "");
 }
 
-/** @return false: a line is no JSON */
-static bool print_keys(struct table *table, const struct ch_buf *reply)
+static bool key_line(void *ctx, const json_t *json)
 {
-	const char *at = (const char *)reply->data;
-	const char *end = at + reply->len;
-
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		json_t *json =
-			newline != NULL ? json_loadb(at, (size_t)(newline - at), 0, NULL) : NULL;
-
-		if (json == NULL)
-			return false;
-		key_row(table, json);
-		json_decref(json);
-		at = newline + 1;
-	}
+	key_row(ctx, json);
 	return true;
 }
 
@@ -174,7 +120,7 @@ int cli_keys(struct cli *cli, bool rejected)
 		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
 	} else if (code == CLI_OK) {
 		table_init(&table, cli, 7, headings);
-		if (!print_keys(&table, &call.reply))
+		if (!http_each_line(&call.reply, key_line, &table))
 			code = cli_fail(cli, CLI_FAILED, "the listing is broken");
 		if (!table_finish(&table) && code == CLI_OK)
 			code = cli_fail(cli, CLI_FAILED, "out of memory");
@@ -223,7 +169,7 @@ int cli_accept(struct cli *cli, int argc, char **argv)
 				    ch_buf_append(&path, query.data, query.len) != 0))
 		code = cli_fail(cli, CLI_FAILED, "out of memory");
 	if (code == CLI_OK)
-		code = change(cli, "POST", &path, (struct ch_slice){0});
+		code = change_do(cli, "POST", &path, (struct ch_slice){0});
 	ch_buf_deinit(&query);
 	ch_buf_deinit(&path);
 	return code;
@@ -234,11 +180,11 @@ int cli_reject(struct cli *cli, int argc, char **argv)
 	struct ch_buf path = {0};
 	int code;
 
-	if (!one_argument(cli, argc, argv, "key by its fingerprint", &code))
+	if (!cli_one_argument(cli, argc, argv, "key by its fingerprint", &code))
 		return code;
 	if (begin_key_path(&path, argv[optind], "/reject") != 0) {
 		ch_buf_deinit(&path);
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	}
-	return change(cli, "POST", &path, (struct ch_slice){0});
+	return change_do(cli, "POST", &path, (struct ch_slice){0});
 }

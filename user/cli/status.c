@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "guard.h"
 #include "http.h"
 #include "output.h"
 
@@ -108,11 +109,12 @@ static void print_revocation(const json_t *crl)
 	       number(crl, "kept"));
 }
 
-static void print_status(const json_t *json)
+static void print_status(const struct cli *cli, const json_t *json)
 {
 	const json_t *counters = json_object_get(json, "counters");
 	const json_t *spool = json_object_get(json, "spool");
 	const json_t *login = json_object_get(json, "login");
+	const json_t *guard = json_object_get(json, "guard");
 
 	printf("%s, started %.19sZ, up ", text(json, "version"), text(json, "started"));
 	print_uptime(number(json, "uptime_s"));
@@ -121,9 +123,11 @@ static void print_status(const json_t *json)
 	       number(json, "quarantined"));
 	printf("logins         %llu, p50 %.1f ms, p99 %.1f ms\n", number(counters, "logins"),
 	       (double)number(login, "p50_us") / 1000, (double)number(login, "p99_us") / 1000);
-	printf("limits         %llu sessions, %llu logging in, %llu threads\n",
-	       number(json, "max_sessions"), number(json, "max_handshakes"),
-	       number(json, "threads"));
+	fputs("guard          ", stdout);
+	guard_print_where(cli, guard);
+	fputs("\nlimits         ", stdout);
+	guard_print_limits(guard);
+	printf("\nthreads        %llu\n", number(json, "threads"));
 	printf("record layer   %s\n", text(json, "record_layer"));
 	printf("capabilities   %s\n", text(json_object_get(json, "privileges"), "capabilities"));
 	print_reload(json_object_get(json, "reload"));
@@ -158,7 +162,7 @@ int cli_status(struct cli *cli, int argc, char **argv)
 	if (code == CLI_OK && cli->json)
 		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
 	else if (code == CLI_OK)
-		print_status(json);
+		print_status(cli, json);
 	json_decref(json);
 	ch_buf_deinit(&call.reply);
 	return code;

@@ -342,6 +342,7 @@ static int prepare(struct ch_collector *c, struct ch_buf *text)
 		return err;
 	c->shared.gate = ch_guarding_gate(c->guarding);
 	c->shared.fixed = probe.fixed_close;
+	c->somaxconn = probe.somaxconn;
 	set_limits(c, probe.nofile);
 	ch_ktls_probe(&c->shared.ktls);
 	err = init_workers(c, text);

@@ -19,6 +19,7 @@ struct ch_collector {
 	void *log_ctx;
 	struct ch_enrolment *enrolment; /**< NULL = no database, or not started */
 	uint64_t started_unix_ns;
+	uint32_t somaxconn;   /**< when the listeners were opened; 0 = unknown */
 	pthread_mutex_t lock; /**< also of shared.policy, for all but the thread that reloads */
 	pthread_cond_t cond;
 	uint32_t begun; /**< workers that began or failed; under @lock */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
 #include "control_change.h"
+#include "control_guard.h"
 #include "control_http.h"
 #include "control_reload.h"
 #include "control_rpc.h"
@@ -55,6 +56,12 @@ enum target {
 	TARGET_IMPORT,
 	TARGET_ACCEPT,
 	TARGET_REJECT,
+	TARGET_BANS,
+	TARGET_BAN,
+	TARGET_UNBAN,
+	TARGET_GUARD,
+	TARGET_GUARD_RULES,
+	TARGET_GUARD_RESET,
 	TARGET_NONE,
 };
 
@@ -76,6 +83,10 @@ static const char *const quarantine_keys[] = {"state", NULL};
 static const char *const import_keys[] = {"source", NULL};
 static const char *const accept_keys[] = {"name", "credential", "profile", NULL};
 
+static const char *const bans_keys[] = {"after", "limit", NULL};
+static const char *const ban_keys[] = {"source", "seconds", NULL};
+static const char *const reset_keys[] = {"rule", NULL};
+
 #define DEVICES "/v1/devices/"
 #define QUARANTINE "/v1/quarantine/"
 
@@ -95,6 +106,12 @@ static const struct route routes[] = {
 	[TARGET_IMPORT] = {NULL, "/v1/inventory", "POST", import_keys, CH_IMPORT_MOST},
 	[TARGET_ACCEPT] = {QUARANTINE, "/accept", "POST", accept_keys, 0},
 	[TARGET_REJECT] = {QUARANTINE, "/reject", "POST", no_keys, 0},
+	[TARGET_BANS] = {NULL, "/v1/bans", "GET", bans_keys, 0},
+	[TARGET_BAN] = {NULL, "/v1/bans", "POST", ban_keys, 0},
+	[TARGET_UNBAN] = {"/v1/bans/", "", "DELETE", no_keys, 0},
+	[TARGET_GUARD] = {NULL, "/v1/guard", "GET", no_keys, 0},
+	[TARGET_GUARD_RULES] = {NULL, "/v1/guard/rules", "GET", no_keys, 0},
+	[TARGET_GUARD_RESET] = {NULL, "/v1/guard/reset", "POST", reset_keys, 0},
 };
 
 /** One HTTP request, from its headers to the end of its answer. */
@@ -108,7 +125,7 @@ struct request {
 	struct ch_control_rpc *rpc;
 	struct ch_control_wait *wait;
 	bool counted_rpc;
-	char device[CH_HTTP_VALUE_MOST + 1]; /**< decoded name in the path, or a fingerprint */
+	char device[CH_HTTP_VALUE_MOST + 1]; /**< decoded name in the path, fingerprint, source */
 };
 
 static uint64_t monotonic_ns(void)
@@ -308,6 +325,19 @@ static enum MHD_Result answer_change(struct request *request, struct MHD_Connect
 	return result;
 }
 
+static enum MHD_Result answer_ban(struct request *request, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct ch_collector *collector = request->control->collector;
+	char user[CH_CONTROL_USER];
+
+	ch_control_peer_user(info->connect_fd, user); /* refuse_early saw that it is there */
+	if (request->target == TARGET_BAN)
+		return ch_control_ban(connection, collector, user);
+	return ch_control_unban(connection, collector, request->device, user);
+}
+
 static enum MHD_Result answer(struct request *request, struct MHD_Connection *connection)
 {
 	struct ch_control *control = request->control;
@@ -347,6 +377,17 @@ static enum MHD_Result answer(struct request *request, struct MHD_Connection *co
 		return answer_change(request, connection, CH_CHANGE_ACCEPT);
 	case TARGET_REJECT:
 		return answer_change(request, connection, CH_CHANGE_REJECT);
+	case TARGET_BANS:
+		return ch_control_bans(connection, control->collector);
+	case TARGET_BAN:
+	case TARGET_UNBAN:
+		return answer_ban(request, connection);
+	case TARGET_GUARD:
+		return ch_control_guard(connection, control->collector);
+	case TARGET_GUARD_RULES:
+		return ch_control_guard_rules(connection, control->collector);
+	case TARGET_GUARD_RESET:
+		return ch_control_guard_reset(connection, control->collector);
 	case TARGET_NONE: /* refuse_early answered it */
 		break;
 	}

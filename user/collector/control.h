@@ -12,6 +12,11 @@
  *   POST   /v1/devices/NAME/rpc?timeout=                     XML in, XML out
  *   DELETE /v1/devices/NAME/session
  *   GET    /v1/quarantine
+ *   GET    /v1/bans                                          NDJSON
+ *   POST   /v1/bans?source=&seconds=
+ *   DELETE /v1/bans/SOURCE
+ *   GET    /v1/guard, /v1/guard/rules
+ *   POST   /v1/guard/reset?rule=
  * Errors: {"error": "...", "message": "..."} with 400, 403, 404, 405, 409 (not connected), 413,
  * 429, 500, 502, 503, 504. Only root and our own uid are served. docs/control-api.md has it all.
  */

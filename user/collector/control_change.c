@@ -133,22 +133,6 @@ enum MHD_Result ch_control_change_start(struct MHD_Connection *connection,
 	return ch_control_wait_park(made) ? MHD_YES : ch_control_change_finish(connection, made);
 }
 
-static enum MHD_Result answer_done(struct MHD_Connection *connection, const char *text)
-{
-	struct ch_buf body = {0};
-	struct ch_json json;
-
-	ch_json_init(&json, &body);
-	ch_json_object(&json, NULL);
-	ch_json_bytes(&json, "message", (struct ch_slice){(const uint8_t *)text, strlen(text)});
-	ch_json_object_end(&json);
-	if (json.err != 0 || ch_buf_append_str(&body, "\n") != 0) {
-		ch_buf_deinit(&body);
-		return MHD_NO;
-	}
-	return ch_http_answer(connection, MHD_HTTP_OK, "application/json", &body);
-}
-
 enum MHD_Result ch_control_change_finish(struct MHD_Connection *connection,
 					 struct ch_control_wait *wait)
 {
@@ -157,7 +141,7 @@ enum MHD_Result ch_control_change_finish(struct MHD_Connection *connection,
 
 	switch (err) {
 	case 0:
-		return answer_done(connection, text);
+		return ch_http_done(connection, "%s", text);
 	case CH_E_CONFIG:
 		return ch_http_mistakes(connection, "bad-inventory", "nothing was changed", text);
 	case CH_E_UNKNOWN:

@@ -92,6 +92,39 @@ enum MHD_Result ch_http_error(struct MHD_Connection *connection, unsigned status
 	return ch_http_answer(connection, status, "application/json", &body);
 }
 
+enum MHD_Result ch_http_json(struct MHD_Connection *connection, struct ch_json *json)
+{
+	if (json->err == 0)
+		json->err = ch_buf_append_str(json->out, "\n");
+	if (json->err != 0) {
+		ch_buf_deinit(json->out);
+		return ch_http_error(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal-error",
+				     "%s", ch_error_text(json->err));
+	}
+	return ch_http_answer(connection, MHD_HTTP_OK, "application/json", json->out);
+}
+
+enum MHD_Result ch_http_done(struct MHD_Connection *connection, const char *fmt, ...)
+{
+	struct ch_buf body = {0};
+	struct ch_json json;
+	char *message;
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vasprintf(&message, fmt, args);
+	va_end(args);
+	if (len < 0)
+		return MHD_NO;
+	ch_json_init(&json, &body);
+	ch_json_object(&json, NULL);
+	ch_json_bytes(&json, "message", (struct ch_slice){(const uint8_t *)message, (size_t)len});
+	ch_json_object_end(&json);
+	free(message);
+	return ch_http_json(connection, &json);
+}
+
 void ch_http_put_lines(struct ch_json *json, const char *key, const char *text)
 {
 	ch_json_array(json, key);
@@ -167,14 +200,44 @@ enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int e
 	}
 }
 
-enum MHD_Result ch_http_stream(struct MHD_Connection *connection, MHD_ContentReaderCallback reader,
-			       void *ctx, MHD_ContentReaderFreeCallback release)
+static ssize_t read_list(void *ctx, uint64_t position, char *out, size_t most)
+{
+	struct ch_http_list *list = ctx;
+	size_t len;
+
+	(void)position;
+	if (list->sent == list->page.len) {
+		list->page.len = 0;
+		list->sent = 0;
+		if (list->fill(list) != 0)
+			return MHD_CONTENT_READER_END_WITH_ERROR;
+		if (list->page.len == 0)
+			return MHD_CONTENT_READER_END_OF_STREAM;
+	}
+	len = list->page.len - list->sent < most ? list->page.len - list->sent : most;
+	memcpy(out, list->page.data + list->sent, len);
+	list->sent += len;
+	return (ssize_t)len;
+}
+
+void ch_http_list_free(struct ch_http_list *list)
+{
+	ch_buf_deinit(&list->page);
+	free(list);
+}
+
+static void free_list(void *ctx)
+{
+	ch_http_list_free(ctx);
+}
+
+enum MHD_Result ch_http_stream(struct MHD_Connection *connection, struct ch_http_list *list)
 {
 	struct MHD_Response *response = MHD_create_response_from_callback(
-		MHD_SIZE_UNKNOWN, STREAM_BLOCK, reader, ctx, release);
+		MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_list, list, free_list);
 
 	if (response == NULL)
-		release(ctx);
+		ch_http_list_free(list);
 	return queue(connection, MHD_HTTP_OK, "application/x-ndjson", response);
 }
 

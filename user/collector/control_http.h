@@ -23,6 +23,10 @@ enum MHD_Result ch_http_answer(struct MHD_Connection *connection, unsigned statu
 enum MHD_Result ch_http_error(struct MHD_Connection *connection, unsigned status, const char *code,
 			      const char *fmt, ...) CH_PRINTF(4, 5);
 
+/** 200: {"message": ...}, a sentence for people. */
+enum MHD_Result ch_http_done(struct MHD_Connection *connection, const char *fmt, ...)
+	CH_PRINTF(2, 3);
+
 /** Adds an array: a string per line of @text. */
 void ch_http_put_lines(struct ch_json *json, const char *key, const char *text);
 
@@ -30,13 +34,26 @@ void ch_http_put_lines(struct ch_json *json, const char *key, const char *text);
 enum MHD_Result ch_http_mistakes(struct MHD_Connection *connection, const char *code,
 				 const char *message, const char *mistakes);
 
+/** Answers with the finished @json, whose buffer is taken in any case. */
+enum MHD_Result ch_http_json(struct MHD_Connection *connection, struct ch_json *json);
+
 /** The HTTP error for an error of ch_collector_*; @device names it in the message. */
 enum MHD_Result ch_http_collector_error(struct MHD_Connection *connection, int err,
 					const char *device);
 
-/** Answers line by line from @reader, NDJSON; @release gets @ctx in any case. */
-enum MHD_Result ch_http_stream(struct MHD_Connection *connection, MHD_ContentReaderCallback reader,
-			       void *ctx, MHD_ContentReaderFreeCallback release);
+/** A list that is streamed: a page of lines is made, sent, made anew. First member of what it is.
+ */
+struct ch_http_list {
+	/** Fills @page with the next lines; leaves it empty at the end. @return 0 or an error. */
+	int (*fill)(struct ch_http_list *list);
+	struct ch_buf page;
+	size_t sent; /**< bytes of @page */
+};
+
+/** Frees a malloc'ed list that was not streamed. */
+void ch_http_list_free(struct ch_http_list *list);
+/** Answers with NDJSON. Takes the malloc'ed @list in any case. */
+enum MHD_Result ch_http_stream(struct MHD_Connection *connection, struct ch_http_list *list);
 
 /**
  * A decoded query parameter.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,4 +180,21 @@ bool ch_control_peer_allowed(int fd)
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
 	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+void ch_control_peer_user(int fd, char user[CH_CONTROL_USER])
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	struct passwd entry;
+	struct passwd *found = NULL;
+	char text[1024];
+
+	snprintf(user, CH_CONTROL_USER, "unknown");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return;
+	if (getpwuid_r(peer.uid, &entry, text, sizeof(text), &found) == 0 && found != NULL)
+		snprintf(user, CH_CONTROL_USER, "%s", found->pw_name);
+	else
+		snprintf(user, CH_CONTROL_USER, "uid %u", (unsigned)peer.uid);
 }

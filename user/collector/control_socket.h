@@ -26,3 +26,7 @@ void ch_control_socket_close(struct ch_control_socket *sock);
 
 /** Is the peer of a connection root or the user we run as? */
 bool ch_control_peer_allowed(int fd);
+
+/** Who is at the other end: the name of the user, or "uid 1234". */
+#define CH_CONTROL_USER 64
+void ch_control_peer_user(int fd, char user[CH_CONTROL_USER]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control_views.h"
+#include "control_guard.h"
 #include "user/core/json.h"
 #include "user/core/option.h"
 #include "user/proto/hello.h"
@@ -41,18 +42,6 @@ static void put_counters(struct ch_json *json, const struct ch_collector *collec
 	ch_json_object(json, reasons ? "reasons" : "counters");
 	ch_collector_counters(collector, put_counter, &sink);
 	ch_json_object_end(json);
-}
-
-static enum MHD_Result answer_json(struct MHD_Connection *connection, struct ch_json *json)
-{
-	if (json->err == 0)
-		json->err = ch_buf_append_str(json->out, "\n");
-	if (json->err != 0) {
-		ch_buf_deinit(json->out);
-		return ch_http_error(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal-error",
-				     "%s", ch_error_text(json->err));
-	}
-	return ch_http_answer(connection, MHD_HTTP_OK, "application/json", json->out);
 }
 
 static void put_revocation(struct ch_json *json, const struct ch_collector_view *view)
@@ -110,6 +99,7 @@ enum MHD_Result ch_control_status(struct MHD_Connection *connection,
 	ch_json_uint(&json, "p50_us", view.login_p50_us);
 	ch_json_uint(&json, "p99_us", view.login_p99_us);
 	ch_json_object_end(&json);
+	ch_control_put_guard(&json, collector);
 	put_revocation(&json, &view);
 	ch_json_uint(&json, "quarantined", view.quarantined);
 	ch_json_object(&json, "expiry");
@@ -129,7 +119,7 @@ enum MHD_Result ch_control_status(struct MHD_Connection *connection,
 	ch_json_str(&json, "error", view.reload_error);
 	ch_json_object_end(&json);
 	ch_json_object_end(&json);
-	return answer_json(connection, &json);
+	return ch_http_json(connection, &json);
 }
 
 /* --- one device --- */
@@ -248,18 +238,14 @@ enum MHD_Result ch_control_device(struct MHD_Connection *connection,
 	ch_json_uint(&json, "received_bytes", view.received_bytes);
 	ch_json_uint(&json, "sent_bytes", view.sent_bytes);
 	ch_json_object_end(&json);
-	return answer_json(connection, &json);
+	return ch_http_json(connection, &json);
 }
 
 /* --- lists --- */
 
-/** One streamed list: a page of lines is made, sent, made anew. */
 struct list {
+	struct ch_http_list list;
 	const struct ch_collector *collector;
-	/** Fills @page with the next lines; leaves it empty at the end. @return 0 or an error. */
-	int (*fill)(struct list *list);
-	struct ch_buf page;
-	size_t sent;			   /**< bytes of @page */
 	uint64_t next;			   /**< index to look at next */
 	uint64_t left;			   /**< lines that may still be written (limit=) */
 	unsigned
@@ -268,34 +254,6 @@ struct list {
 	char profile[CH_HTTP_VALUE_MOST + 1];
 	char manufacturer[CH_HTTP_VALUE_MOST + 1];
 };
-
-static ssize_t read_list(void *ctx, uint64_t position, char *out, size_t most)
-{
-	struct list *list = ctx;
-	size_t len;
-
-	(void)position;
-	if (list->sent == list->page.len) {
-		list->page.len = 0;
-		list->sent = 0;
-		if (list->fill(list) != 0)
-			return MHD_CONTENT_READER_END_WITH_ERROR;
-		if (list->page.len == 0)
-			return MHD_CONTENT_READER_END_OF_STREAM;
-	}
-	len = list->page.len - list->sent < most ? list->page.len - list->sent : most;
-	memcpy(out, list->page.data + list->sent, len);
-	list->sent += len;
-	return (ssize_t)len;
-}
-
-static void free_list(void *ctx)
-{
-	struct list *list = ctx;
-
-	ch_buf_deinit(&list->page);
-	free(list);
-}
 
 static bool wanted(const struct list *list, const struct ch_device_view *view)
 {
@@ -306,25 +264,27 @@ static bool wanted(const struct list *list, const struct ch_device_view *view)
 	       (list->name[0] == '\0' || fnmatch(list->name, view->name, 0) == 0);
 }
 
-static int fill_devices(struct list *list)
+static int fill_devices(struct ch_http_list *http)
 {
+	struct list *list = (struct list *)http;
 	uint32_t count = ch_collector_device_count(list->collector);
 	struct ch_device_view view;
 	struct ch_json json;
 
-	for (; list->next < count && list->left > 0 && list->page.len < PAGE_BYTES; list->next++) {
+	for (; list->next < count && list->left > 0 && list->list.page.len < PAGE_BYTES;
+	     list->next++) {
 		uint32_t index = (uint32_t)list->next;
 
 		if (ch_collector_device(list->collector, index, &view) != 0)
 			continue; /* a device was removed there */
 		if (!wanted(list, &view))
 			continue;
-		ch_json_init(&json, &list->page);
+		ch_json_init(&json, &list->list.page);
 		ch_json_object(&json, NULL);
 		put_device(&json, index, &view);
 		ch_json_object_end(&json);
 		if (json.err == 0)
-			json.err = ch_buf_append_str(&list->page, "\n");
+			json.err = ch_buf_append_str(&list->list.page, "\n");
 		if (json.err != 0)
 			return json.err;
 		list->left--;
@@ -386,14 +346,15 @@ static const char *read_parameter(struct MHD_Connection *connection, const char 
 	return NULL;
 }
 
-static struct list *new_list(const struct ch_collector *collector, int (*fill)(struct list *))
+static struct list *new_list(const struct ch_collector *collector,
+			     int (*fill)(struct ch_http_list *))
 {
 	struct list *list = calloc(1, sizeof(*list));
 
 	if (list == NULL)
 		return NULL;
 	list->collector = collector;
-	list->fill = fill;
+	list->list.fill = fill;
 	list->left = UINT64_MAX;
 	return list;
 }
@@ -411,12 +372,12 @@ enum MHD_Result ch_control_devices(struct MHD_Connection *connection,
 		const char *should = read_parameter(connection, keys[i], list);
 
 		if (should != NULL) {
-			free_list(list);
+			ch_http_list_free(&list->list);
 			return ch_http_error(connection, MHD_HTTP_BAD_REQUEST, "bad-parameter",
 					     "'%s' must be %s", keys[i], should);
 		}
 	}
-	return ch_http_stream(connection, read_list, list, free_list);
+	return ch_http_stream(connection, &list->list);
 }
 
 static int put_quarantined(struct ch_buf *page, const struct ch_quarantine_view *view)
@@ -441,17 +402,18 @@ static int put_quarantined(struct ch_buf *page, const struct ch_quarantine_view 
 /** Of list->states. */
 enum { PENDING = 1, REJECTED = 2 };
 
-static int fill_quarantine(struct list *list)
+static int fill_quarantine(struct ch_http_list *http)
 {
+	struct list *list = (struct list *)http;
 	struct ch_quarantine_view views[QUARANTINE_PAGE];
 	size_t got = QUARANTINE_PAGE;
 	int err = 0;
 
-	while (err == 0 && got == QUARANTINE_PAGE && list->page.len == 0) {
+	while (err == 0 && got == QUARANTINE_PAGE && list->list.page.len == 0) {
 		got = ch_collector_quarantine(list->collector, list->next, QUARANTINE_PAGE, views);
 		for (size_t i = 0; i < got && err == 0; i++) {
 			if ((list->states & (views[i].rejected ? REJECTED : PENDING)) != 0)
-				err = put_quarantined(&list->page, &views[i]);
+				err = put_quarantined(&list->list.page, &views[i]);
 		}
 		list->next += got;
 	}
@@ -475,5 +437,5 @@ enum MHD_Result ch_control_quarantine(struct MHD_Connection *connection,
 	list->states = PENDING | REJECTED;
 	if (found != 0)
 		list->states = pending ? PENDING : REJECTED;
-	return ch_http_stream(connection, read_list, list, free_list);
+	return ch_http_stream(connection, &list->list);
 }

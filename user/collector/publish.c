@@ -231,6 +231,21 @@ void ch_publish_banned(struct ch_worker *w, const struct ch_conn *conn, const st
 	ch_json_str(&json, "source", source);
 	ch_json_uint(&json, "seconds", seconds);
 	ch_json_uint(&json, "level", ban->level);
+	ch_json_str(&json, "cause", "failures");
+	line_end(w, &json, CH_SPOOL_EVENTS);
+}
+
+void ch_publish_ban_notice(struct ch_worker *w, const struct ch_ban_notice *notice)
+{
+	struct ch_json json;
+
+	line_begin(w, &json);
+	ch_json_str(&json, "event", ch_event_name(notice->kind));
+	ch_json_str(&json, "source", notice->source);
+	if (notice->kind == CH_EVENT_BANNED && notice->seconds != 0)
+		ch_json_uint(&json, "seconds", notice->seconds);
+	ch_json_str(&json, "cause", "operator");
+	ch_json_str(&json, "user", notice->user);
 	line_end(w, &json, CH_SPOOL_EVENTS);
 }
 

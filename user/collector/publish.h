@@ -28,6 +28,14 @@ void ch_publish_reply(struct ch_worker *worker, const struct ch_conn *conn, cons
 struct ch_notice;
 /** A reload ended. */
 void ch_publish_notice(struct ch_worker *worker, const struct ch_notice *notice);
+/** An operator banned a source or lifted a ban. */
+struct ch_ban_notice {
+	enum ch_event_kind kind; /**< BANNED, UNBANNED */
+	char source[CH_SOURCE_TEXT];
+	uint64_t seconds; /**< of a ban; 0 = until it is lifted */
+	char user[64];
+};
+void ch_publish_ban_notice(struct ch_worker *worker, const struct ch_ban_notice *notice);
 /** A client certificate or an anchor ends in @days, or ended. */
 void ch_publish_expiring(struct ch_worker *worker, const struct ch_config_certificate *certificate,
 			 int64_t days);

@@ -220,6 +220,10 @@ static void on_mail(struct ch_worker *w, const struct ch_mail *mail)
 		ch_publish_notice(w, mail->notice);
 		free(mail->notice);
 		break;
+	case CH_MAIL_BAN:
+		ch_publish_ban_notice(w, mail->ban);
+		free(mail->ban);
+		break;
 	case CH_MAIL_STOP:
 		stop_begin(w);
 		break;
@@ -591,6 +595,8 @@ void ch_worker_deinit(struct ch_worker *w)
 				ch_job_done(mail.job, CH_E_NOT_CONNECTED);
 			if (mail.kind == CH_MAIL_NOTICE)
 				free(mail.notice);
+			if (mail.kind == CH_MAIL_BAN)
+				free(mail.ban);
 		}
 	}
 	for (size_t i = 0; i < w->listener_count; i++) {

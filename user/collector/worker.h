@@ -56,6 +56,7 @@ enum ch_mail_kind {
 	CH_MAIL_SUPERSEDED,
 	CH_MAIL_SWAP,
 	CH_MAIL_NOTICE,
+	CH_MAIL_BAN,
 	CH_MAIL_STOP
 };
 
@@ -67,6 +68,7 @@ struct ch_mail {
 		struct ch_job *job;	  /**< REQUEST */
 		struct ch_swap *swap;	  /**< SWAP */
 		struct ch_notice *notice; /**< NOTICE, freed by the worker */
+		struct ch_ban_notice *ban; /**< BAN, freed by the worker */
 	};
 };
 

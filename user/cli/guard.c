@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guard.h"
+#include "change.h"
+#include "http.h"
+#include "output.h"
+
+#include <string.h>
+
+static long long number(const json_t *json, const char *member)
+{
+	return (long long)json_integer_value(json_object_get(json, member));
+}
+
+static const char *text(const json_t *json, const char *member)
+{
+	const char *value = json_string_value(json_object_get(json, member));
+
+	return value != NULL ? value : "-";
+}
+
+static void print_load(const json_t *limits, const char *member, const char *what)
+{
+	const json_t *load = json_object_get(limits, member);
+
+	printf("%lld of %lld %s", number(load, "used"), number(load, "limit"), what);
+}
+
+void guard_print_limits(const json_t *guard)
+{
+	const json_t *limits = json_object_get(guard, "limits");
+
+	print_load(limits, "sessions", "sessions, ");
+	print_load(limits, "handshakes", "logging in, ");
+	print_load(limits, "sources", "sources, ");
+	print_load(limits, "bans", "bans");
+}
+
+void guard_print_where(const struct cli *cli, const json_t *guard)
+{
+	const char *where = text(guard, "where");
+	const char *why = text(guard, "why");
+
+	if (strcmp(where, "off") == 0)
+		fputs("off", stdout);
+	else if (strcmp(where, "kernel") == 0)
+		fputs("in the kernel, and at accept", stdout);
+	else
+		fputs("at accept only", stdout);
+	printf(" (guard.mode: %s)", text(guard, "mode"));
+	if (why[0] != '\0') {
+		fputs(": ", stdout);
+		output_bytes(cli, why, strlen(why), CLEAN_CELL);
+	}
+	if (json_is_true(json_object_get(guard, "dry_run")))
+		fputs("; a dry run: nobody is refused", stdout);
+}
+
+/** One row with the counts of @json behind the first cells. */
+static void count_row(struct table *table, const char *const *first, unsigned columns,
+		      const json_t *json)
+{
+	const json_t *accept = json_object_get(json, "accept");
+	const char *cells[TABLE_COLUMNS];
+	char kernel_text[24];
+	char accept_text[24] = "-";
+
+	for (unsigned i = 0; i < columns; i++)
+		cells[i] = first[i];
+	snprintf(kernel_text, sizeof(kernel_text), "%lld", number(json, "kernel"));
+	if (accept != NULL)
+		snprintf(accept_text, sizeof(accept_text), "%lld", number(json, "accept"));
+	cells[columns] = kernel_text;
+	cells[columns + 1] = accept_text;
+	table_row(table, cells, "");
+}
+
+static int print_verdicts(struct cli *cli, const json_t *json)
+{
+	static const char *const headings[] = {"VERDICT", "KERNEL", "ACCEPT"};
+	struct table table;
+	const json_t *verdict;
+	size_t i;
+
+	table_init(&table, cli, 3, headings);
+	json_array_foreach(json_object_get(json, "verdicts"), i, verdict)
+	{
+		const char *name = text(verdict, "verdict");
+
+		count_row(&table, &name, 1, verdict);
+	}
+	return table_finish(&table) ? CLI_OK : cli_fail(cli, CLI_FAILED, "out of memory");
+}
+
+static int stats(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						CLI_COMMON_OPTIONS};
+	struct http_call call;
+	json_t *json = NULL;
+	int code;
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
+		return cli->exit;
+	if (optind < argc)
+		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
+	code = http_get_json(cli, "/v1/guard", &call, &json);
+	if (code == CLI_OK && cli->json) {
+		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
+	} else if (code == CLI_OK) {
+		fputs("guard    ", stdout);
+		guard_print_where(cli, json);
+		fputs("\nlimits   ", stdout);
+		guard_print_limits(json);
+		printf("\ncounted  since %.19s\n\n", json_is_string(json_object_get(json, "reset"))
+							     ? text(json, "reset")
+							     : "the start");
+		code = print_verdicts(cli, json);
+	}
+	json_decref(json);
+	ch_buf_deinit(&call.reply);
+	return code;
+}
+
+static bool rule_line(void *ctx, const json_t *json)
+{
+	const json_t *listeners = json_object_get(json, "listeners");
+	const json_t *listener;
+	char prefixes[24];
+	char since[24] = "start";
+	const char *cells[] = {text(json, "rule"), text(json, "action"), prefixes, since, "all"};
+	size_t i;
+
+	snprintf(prefixes, sizeof(prefixes), "%lld", number(json, "prefixes"));
+	if (json_is_string(json_object_get(json, "reset")))
+		snprintf(since, sizeof(since), "%.19sZ", text(json, "reset"));
+	count_row(ctx, cells, 5, json);
+	if (json_array_size(listeners) < 2)
+		return true;
+	json_array_foreach(listeners, i, listener)
+	{
+		const char *lines[] = {"", "", "", "", text(listener, "listener")};
+
+		count_row(ctx, lines, 5, listener);
+	}
+	return true;
+}
+
+static int rules(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						CLI_COMMON_OPTIONS};
+	static const char *const headings[] = {"RULE",	   "ACTION", "PREFIXES", "SINCE",
+					       "LISTENER", "KERNEL", "ACCEPT"};
+	struct http_call call = {.path = "/v1/guard/rules"};
+	struct table table;
+	int code;
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
+		return cli->exit;
+	if (optind < argc)
+		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
+	code = http_do(cli, &call);
+	if (code == CLI_OK && call.reply.len == 0) {
+		fputs("there is no rule\n", stderr);
+	} else if (code == CLI_OK && cli->json) {
+		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
+	} else if (code == CLI_OK) {
+		table_init(&table, cli, 7, headings);
+		if (!http_each_line(&call.reply, rule_line, &table))
+			code = cli_fail(cli, CLI_FAILED, "the listing is broken");
+		if (!table_finish(&table) && code == CLI_OK)
+			code = cli_fail(cli, CLI_FAILED, "out of memory");
+	}
+	ch_buf_deinit(&call.reply);
+	return code;
+}
+
+static int reset(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {CLI_COMMON_OPTIONS};
+	struct ch_buf path = {0};
+	int err;
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
+		return cli->exit;
+	if (optind + 1 < argc)
+		return cli_usage(cli, "name one rule, or none for all");
+	err = ch_buf_append_str(&path, "/v1/guard/reset");
+	if (err == 0 && optind < argc)
+		err = ch_buf_append_str(&path, "?rule=");
+	if (err == 0 && optind < argc)
+		err = http_escape(&path, argv[optind]);
+	if (err == 0)
+		return change_do(cli, "POST", &path, (struct ch_slice){0});
+	ch_buf_deinit(&path);
+	return cli_fail(cli, CLI_FAILED, "out of memory");
+}
+
+int cli_guard(struct cli *cli, int argc, char **argv)
+{
+	static const struct cli_action actions[] = {
+		{"stats", stats}, {"rules", rules}, {"reset", reset}, {0}};
+
+	return cli_act(cli, argc, argv, actions);
+}
