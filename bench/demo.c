@@ -1,28 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole of callhome in one command: a PKI, a collector, a fleet, impostors, and the proof. */
 #include "commands.h"
-#include "daemon.h"
 #include "load.h"
 #include "report.h"
+#include "site.h"
 #include "verify.h"
 
 #include "kernel/layer.h"
 #include "kernel/probe.h"
 #include "kernel/sock.h"
 
-#include <errno.h>
-#include <ftw.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SECOND 1000000000ull
 #define TICK_NS 50000000
-#define READY_NS (20 * SECOND)
 #define DRAIN_NS (30 * SECOND)
 #define STOP_NS (60 * SECOND)
 #define STEADY_NS (5 * SECOND) /* at least so long after the last arrival */
@@ -30,7 +24,6 @@
 #define RAMP_RATE_MAX 160.0    /* logins per second that two shared cores take easily, both sides */
 #define NOTIFICATIONS_MAX 5000.0 /* per second, of the whole fleet */
 #define DEVICE_NOTIFY_RATE 5.0
-#define PATH_BYTES 1024
 
 /* Two of each; the twelve kinds come while the fleet is still calling in. */
 static const char impostor_kinds[] =
@@ -45,14 +38,9 @@ struct demo_args {
 
 struct demo {
 	const struct demo_args *args;
-	char dir[PATH_BYTES / 2];
-	char program[PATH_BYTES];
-	char spool[PATH_BYTES], log[PATH_BYTES];
-	struct ch_address address;
+	struct sim_site site;
 	uint64_t nofile;
 	bool fixed;
-	struct sim_pki *pki;
-	struct sim_daemon daemon;
 	struct sim_load load;
 	struct sim_plan plans[16];
 	uint32_t plan_count;
@@ -88,102 +76,28 @@ static int check(struct demo *demo, int err, const char *what)
 	return -1;
 }
 
-static int make_dir(struct demo *demo)
+static int start_site(struct demo *demo)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	if (demo->args->keep) {
-		snprintf(demo->dir, sizeof(demo->dir), "%s", demo->args->keep);
-		if (mkdir(demo->dir, 0700) != 0)
-			return check(demo, -errno, demo->dir);
-		return 0;
-	}
-	snprintf(demo->dir, sizeof(demo->dir), "%.400s/callhome-demo-XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(demo->dir))
-		return check(demo, -errno, "cannot make a temporary directory");
-	return 0;
-}
-
-/* callhomed beside this program, unless told otherwise */
-static int find_program(struct demo *demo)
-{
-	char self[PATH_BYTES - 16];
-
-	if (demo->args->callhomed) {
-		snprintf(demo->program, sizeof(demo->program), "%s", demo->args->callhomed);
-	} else {
-		ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-		if (len < 0)
-			return check(demo, -errno, "/proc/self/exe");
-		self[len] = '\0';
-		char *slash = strrchr(self, '/');
-		if (slash)
-			*slash = '\0';
-		snprintf(demo->program, sizeof(demo->program), "%s/callhomed", self);
-	}
-	if (access(demo->program, X_OK) == 0)
-		return 0;
-	sim_failures_add(&demo->failures, "%.150s cannot be run: %s (see --callhomed)",
-			 demo->program, strerror(errno));
-	return -1;
-}
-
-/* A port that was free a moment ago. */
-static int find_port(struct demo *demo)
-{
-	const struct ch_sock_liveness liveness = {0};
-	const struct ch_address any = {.ip = {127, 0, 0, 1}, .family = 4};
-	int fd;
-	int err = ch_sock_listen(&any, &liveness, 1, &fd);
-
-	if (!err) {
-		err = ch_sock_local(fd, &demo->address);
-		ch_sock_close(fd);
-	}
-	return check(demo, err, "no free port on 127.0.0.1");
-}
-
-static int make_pki(struct demo *demo)
-{
-	char listen[CH_ADDRESS_TEXT], limits[256], error[SIM_PKI_ERROR];
+	char limits[256], error[SIM_SITE_ERROR];
 	uint64_t sessions = demo->args->devices + 1024;
 
-	ch_address_format(&demo->address, listen);
 	snprintf(limits, sizeof(limits),
 		 "limits: {login-timeout: %ds, max-sessions: %llu, shutdown-timeout: 30s}\n"
 		 "record-layer: %s\n",
 		 LOGIN_TIMEOUT_S, (unsigned long long)sessions, demo->args->record_layer);
-	const struct sim_pki_spec spec = {
-		.dir = demo->dir,
+	const struct sim_site_spec spec = {
+		.name = "demo",
+		.keep = demo->args->keep,
+		.callhomed = demo->args->callhomed,
 		.devices = (uint32_t)demo->args->devices,
 		.spares = 32,
-		.listen = listen,
 		.limits = limits,
 	};
-	if (sim_pki_make(&spec, error) != 0 || sim_pki_load(demo->dir, &demo->pki, error) != 0) {
-		sim_failures_add(&demo->failures, "the PKI: %s", error);
-		return -1;
-	}
-	return 0;
-}
-
-static int start_daemon(struct demo *demo)
-{
-	char config[PATH_BYTES], socket[PATH_BYTES];
-
-	snprintf(config, sizeof(config), "%s/callhomed.yaml", demo->dir);
-	snprintf(socket, sizeof(socket), "%s/callhomed.sock", demo->dir);
-	snprintf(demo->log, sizeof(demo->log), "%s/callhomed.log", demo->dir);
-	snprintf(demo->spool, sizeof(demo->spool), "%s/spool", demo->dir);
-	int err = sim_daemon_start(&demo->daemon, demo->program, config, demo->log, socket);
+	int err = sim_site_init(&demo->site, &spec, error);
+	if (!err)
+		err = sim_site_start(&demo->site, error);
 	if (err)
-		return check(demo, err, "callhomed does not start");
-	err = sim_daemon_ready(&demo->daemon, READY_NS);
-	if (err == CH_E_STATE)
-		sim_failures_add(&demo->failures, "callhomed ended at once; its log: %.150s",
-				 demo->log);
-	else if (err)
-		(void)!check(demo, err, "callhomed does not answer on its control socket");
+		sim_failures_add(&demo->failures, "%s", error);
 	return err;
 }
 
@@ -205,8 +119,8 @@ static int start_load(struct demo *demo)
 		return -1;
 	}
 	struct sim_fleet_options options = {
-		.pki = demo->pki,
-		.targets = {demo->address},
+		.pki = demo->site.pki,
+		.targets = {demo->site.address},
 		.target_count = 1,
 		.source = {.ip = {127, 1, 0, 1}, .family = 4},
 		.devices = (uint32_t)demo->args->devices,
@@ -249,7 +163,7 @@ static void look(struct demo *demo)
 	json_t *status = NULL;
 
 	sim_load_snapshot(&demo->load, &demo->now);
-	if (sim_daemon_status(&demo->daemon, &status) != 0)
+	if (sim_daemon_status(&demo->site.daemon, &status) != 0)
 		return;
 	json_decref(demo->status);
 	demo->status = status;
@@ -328,7 +242,7 @@ static void drain(struct demo *demo)
 
 static void stop_daemon(struct demo *demo)
 {
-	int code = sim_daemon_stop(&demo->daemon, STOP_NS);
+	int code = sim_daemon_stop(&demo->site.daemon, STOP_NS);
 
 	if (code != 0)
 		sim_failures_add(&demo->failures, "callhomed ended with status %d on SIGTERM",
@@ -352,7 +266,7 @@ static void judge(struct demo *demo)
 	if (interrupted)
 		sim_failures_add(&demo->failures, "interrupted");
 	uint32_t called = sim_fleet_impostors(demo->load.fleets[0], &impostors);
-	(void)!sim_verify(demo->spool, impostors, called, CH_REASON_SHUTDOWN, &demo->verdict,
+	(void)!sim_verify(demo->site.spool, impostors, called, CH_REASON_SHUTDOWN, &demo->verdict,
 			  &demo->failures);
 	expect(demo, "devices up, says the fleet", c->up, devices);
 	expect(demo, "devices up, says the collector",
@@ -410,7 +324,7 @@ static void print_summary(const struct demo *demo, double seconds)
 	if (demo->failures.count > SIM_FAILURES_MAX)
 		printf("FAILED: and %u more\n", demo->failures.count - SIM_FAILURES_MAX);
 	if (demo->failures.count > 0 || demo->args->keep)
-		printf("Configuration, log and spools: %s\n", demo->dir);
+		printf("Configuration, log and spools: %s\n", demo->site.dir);
 	printf("demo %s in %.1f s\n", demo->failures.count ? "FAILED" : "ok", seconds);
 }
 
@@ -462,22 +376,11 @@ static int print_json(const struct demo *demo, double seconds)
 	return json.err || fflush(stdout) != 0 ? -1 : 0;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-	(void)info;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static void clean_up(struct demo *demo)
 {
-	sim_daemon_deinit(&demo->daemon);
 	sim_load_deinit(&demo->load);
-	sim_pki_free(demo->pki);
+	sim_site_deinit(&demo->site, demo->failures.count == 0 && !demo->args->keep);
 	json_decref(demo->status);
-	if (demo->failures.count == 0 && !demo->args->keep)
-		(void)nftw(demo->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static int demo_command(void *into)
@@ -505,8 +408,7 @@ static int demo_command(void *into)
 	}
 	demo.nofile = probe.nofile;
 	demo.fixed = probe.fixed_close;
-	if (find_program(&demo) == 0 && find_port(&demo) == 0 && make_dir(&demo) == 0 &&
-	    make_pki(&demo) == 0 && start_daemon(&demo) == 0)
+	if (start_site(&demo) == 0)
 		run_demo(&demo);
 	double seconds = (double)(ch_now_ns() - start_ns) / 1e9;
 	print_summary(&demo, seconds);
