@@ -135,6 +135,13 @@ static const struct sim_attack table[] = {
 	 {"leaves", "reset"},
 	 FAST,
 	 .pki = true},
+
+	/* below TCP */
+	{"syn-flood", "SYNs from one source that never answers, in network namespaces of its own",
+	 "a drop rule or a ban in front of the socket; SYN cookies", .raw = SIM_ATTACK_SYNS},
+	{"spoofed-syn-flood", "the same from another source every time",
+	 "SYN cookies and a long backlog; no state per source before it has proven itself",
+	 .raw = SIM_ATTACK_SPOOFED_SYNS},
 };
 
 const struct sim_attack *sim_attacks(size_t *count)

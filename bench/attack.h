@@ -16,6 +16,13 @@
 #define SIM_ATTACK_CONNECTIONS_MAX 100000	/* at a time */
 #define SIM_ATTACK_DURATION_MAX 600000000000ull /* ns */
 
+/** Frames instead of calls (synflood.h). */
+enum sim_attack_raw {
+	SIM_ATTACK_CALLS,
+	SIM_ATTACK_SYNS,
+	SIM_ATTACK_SPOOFED_SYNS, /**< another source every time */
+};
+
 struct sim_attack {
 	const char *name;
 	const char *help;			 /**< what it does */
@@ -24,6 +31,7 @@ struct sim_attack {
 	uint32_t rate;				 /**< calls per second, unless told otherwise */
 	uint32_t connections;			 /**< at a time, unless told otherwise */
 	bool pki;				 /**< needs certificates */
+	uint8_t raw; /**< enum sim_attack_raw; then no @kinds, and @rate 0 is all a core can */
 };
 
 /** The table; @count receives its length. */

@@ -2,12 +2,14 @@
 #include "attack.h"
 #include "commands.h"
 #include "load.h"
+#include "synflood.h"
 
 #include "kernel/layer.h"
 #include "kernel/probe.h"
 #include "kernel/sock.h"
 #include "user/core/json.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -206,6 +208,35 @@ static int run_attack(const struct attack *attack, const struct sim_attack *row,
 	return result.counts.attempts > result.counts.failed ? code : SIM_EXIT_FAILED;
 }
 
+/* A call in the JSON result is a SYN here, and connected is nobody. */
+static int run_raw(const struct attack *attack, const struct sim_attack *row,
+		   const struct sim_attack_limits *limits)
+{
+	const struct sim_synflood_options options = {
+		.port = limits->target.port,
+		.spoofed = row->raw == SIM_ATTACK_SPOOFED_SYNS,
+		.rate = (uint64_t)limits->rate,
+		.duration_ns = attack->duration_ns,
+	};
+	struct sim_synflood_result flood;
+	char error[SIM_SYNFLOOD_ERROR];
+
+	int err = sim_synflood(&options, &flood, error);
+	if (err) {
+		fprintf(stderr, "callhome-sim attack: %s\n", error);
+		return err == CH_E_STATE || err == -EPERM ? SIM_EXIT_USAGE : SIM_EXIT_FAILED;
+	}
+	fprintf(stderr, "%s: %llu SYNs in %.1f s (%.1f s CPU), %llu frames came back\n",
+		attack->kind, (unsigned long long)flood.sent, flood.seconds, flood.cpu_s,
+		(unsigned long long)flood.answered);
+	const struct result result = {
+		.counts = {.attempts = flood.sent, .timed_out = flood.sent},
+		.seconds = flood.seconds,
+		.cpu_s = flood.cpu_s,
+	};
+	return attack->json ? print_json(attack, &result) : SIM_EXIT_OK;
+}
+
 static int run_command(void *into)
 {
 	const struct attack *attack = into;
@@ -225,6 +256,8 @@ static int run_command(void *into)
 	if (sim_attack_bound(row, attack->target, attack->own, attack->source, attack->rate,
 			     attack->connections, probe.nofile, &limits, error) != 0)
 		return usage(error, NULL);
+	if (row->raw != SIM_ATTACK_CALLS)
+		return run_raw(attack, row, &limits);
 	if (row->pki && !attack->pki)
 		return usage("this kind needs --pki DIR (callhome-sim gen-certs makes one)",
 			     attack->kind);
@@ -243,6 +276,10 @@ const struct sim_command_row sim_command_attack = {
 	.name = "attack",
 	.summary = "many misbehaving devices of one kind at once, against a collector of yours",
 	.details = "The target is on the loopback, or in a network that --i-own says is yours.\n"
+		   "syn-flood and spoofed-syn-flood need root and run where the loopback is the "
+		   "only\n"
+		   "interface: they add one, " SIM_SYNFLOOD_ADDRESS
+		   ", and reach the target's port there.\n"
 		   "Exit codes: 0, 1 no call was made, 2 usage, 3 io_uring refused.\n",
 	.args = args,
 	.arg_count = sizeof(args) / sizeof(args[0]),
