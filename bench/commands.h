@@ -8,3 +8,4 @@ extern const struct sim_command_row sim_command_demo;
 extern const struct sim_command_row sim_command_gen_certs;
 extern const struct sim_command_row sim_command_impostors;
 extern const struct sim_command_row sim_command_attack;
+extern const struct sim_command_row sim_command_resilience;

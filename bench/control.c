@@ -54,7 +54,7 @@ void sim_control_free(struct sim_control *control)
 	free(control);
 }
 
-int sim_control_get(struct sim_control *control, const char *path, json_t **answer)
+static int perform(struct sim_control *control, const char *path)
 {
 	char url[256];
 
@@ -67,8 +67,23 @@ int sim_control_get(struct sim_control *control, const char *path, json_t **answ
 		return CH_E_NOT_CONNECTED;
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return CH_E_TIMEOUT;
-	if (code != CURLE_OK)
-		return CH_E_STATE;
+	return code == CURLE_OK ? 0 : CH_E_STATE;
+}
+
+int sim_control_post(struct sim_control *control, const char *path, const char *body)
+{
+	if (curl_easy_setopt(control->curl, CURLOPT_POSTFIELDS, body) != CURLE_OK)
+		return -ENOMEM;
+	return perform(control, path);
+}
+
+int sim_control_get(struct sim_control *control, const char *path, json_t **answer)
+{
+	if (curl_easy_setopt(control->curl, CURLOPT_HTTPGET, 1L) != CURLE_OK)
+		return -ENOMEM;
+	int err = perform(control, path);
+	if (err)
+		return err;
 	*answer = json_loadb((const char *)control->body.data, control->body.len, 0, NULL);
 	return *answer ? 0 : CH_E_SYNTAX;
 }

@@ -18,5 +18,8 @@ void sim_control_free(struct sim_control *control);
  */
 CH_NODISCARD int sim_control_get(struct sim_control *control, const char *path, json_t **answer);
 
+/** POST @body to @path; the answer is not looked at. @return as sim_control_get, but for SYNTAX */
+CH_NODISCARD int sim_control_post(struct sim_control *control, const char *path, const char *body);
+
 /** The integer at "a.b" of @answer, 0 when there is none. */
 uint64_t sim_control_uint(const json_t *answer, const char *group, const char *name);

@@ -13,6 +13,7 @@ static const struct sim_command_row *const commands[] = {
 	&sim_command_gen_certs,
 	&sim_command_impostors,
 	&sim_command_attack,
+	&sim_command_resilience,
 };
 
 struct nothing {

@@ -31,4 +31,15 @@ bench: ## measure, against the references, in about ten minutes; JSON lines, the
 	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES) $(BENCH_PACKAGES))
 	@$(MAKE) $(jobs) all bench-programs >&2
 	@python3 bench/perf/run.py --build $(BUILD) --out $(BENCH_OUT)
-.PHONY: bench bench-programs
+
+RESILIENCE_PACKAGES := gnuplot-nox iproute2
+RESILIENCE_DEVICES ?= 100
+RESILIENCE_TIME ?= 10
+
+resilience: ## each attack beside a real fleet, guard off and on, in about twenty minutes; a table, then JSON
+	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES) $(RESILIENCE_PACKAGES))
+	@$(MAKE) $(jobs) all >&2
+	@mkdir -p $(BENCH_OUT)
+	@$(BUILD)/callhome-sim resilience --devices $(RESILIENCE_DEVICES) \
+		--duration-per-attack $(RESILIENCE_TIME) --plot $(BENCH_OUT)/resilience.svg --json
+.PHONY: bench bench-programs resilience
