@@ -3,7 +3,7 @@
 # The verbs of callhome against a daemon with two devices up and others that never called.
 . "$(dirname "$0")/lib.sh"
 
-site cli 2
+site cli 2 'guard: {mode: userspace}'
 start_daemon || exit 1
 sim_start --devices 2 --notify-rate 5 --reply-size 20KiB
 up() { [ "$(cli devices --state connected --json | wc -l)" = "${1:-2}" ]; }
@@ -71,7 +71,11 @@ expect "no such verb" 2 "no verb 'bogus'" cli bogus
 expect "a name is missing" 2 'name one device' cli show
 expect "no daemon" 3 'cannot reach callhomed at .*/none' "$BIN/callhome" --socket "$tmp/none" status
 CALLHOME_SOCKET=$site/callhomed.sock expect "the environment names the socket" 0 '' "$BIN/callhome" status
-expect "doctor finds nothing" 0 '' cli doctor
+if [ "$(cat /proc/sys/net/ipv4/tcp_syncookies)" != 0 ] && [ "$(cat /proc/sys/net/core/somaxconn)" -ge 4096 ]; then
+	expect "doctor finds nothing" 0 '' cli doctor
+else
+	skip "doctor finds nothing" "SYN cookies are off here, or somaxconn is below 4096"
+fi
 for verb in status devices show rpc kill doctor; do
 	matches "$verb --help" "$(cli $verb --help)" "^usage: callhome $verb"
 done

@@ -95,6 +95,10 @@ else
 	BIN=$tmp/bin start_daemon || exit 1
 	matches "without CAP_BPF the daemon says what is missing" "$(cat "$site/daemon.log")" \
 		'event=guard-in-user-space why="CAP_BPF is missing'
+	matches "without CAP_BPF the status says so" "$(cli status)" \
+		'^guard +at accept only \(guard.mode: auto\): CAP_BPF is missing'
+	matches "without CAP_BPF doctor finds it" "$(cli doctor)" \
+		'^WRONG the guard works where guard.mode wants it: CAP_BPF is missing'
 	claims "without CAP_BPF" reset
 	stop_daemon
 	sed -i 's/mode: auto/mode: require/' "$site/callhomed.yaml"

@@ -81,11 +81,14 @@ static bool post(struct ch_collector *c, const struct ch_ban_notice *notice)
 static void tell(struct ch_collector *c, struct ch_ban_notice *notice, const char *by)
 {
 	const char *name = ch_event_name(notice->kind);
+	char length[32] = "";
 
 	snprintf(notice->user, sizeof(notice->user), "%s", by);
-	ch_log(&c->shared.log, CH_LOG_INFO,
-	       "event=%s source=%s seconds=%llu cause=operator user=\"%s\"", name, notice->source,
-	       (unsigned long long)notice->seconds, notice->user);
+	if (notice->seconds != 0)
+		snprintf(length, sizeof(length), " seconds=%llu",
+			 (unsigned long long)notice->seconds);
+	ch_log(&c->shared.log, CH_LOG_INFO, "event=%s source=%s%s cause=operator user=\"%s\"", name,
+	       notice->source, length, notice->user);
 	if (!post(c, notice))
 		ch_log(&c->shared.log, CH_LOG_WARNING, "event=event-lost lost=%s source=%s", name,
 		       notice->source);
