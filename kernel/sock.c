@@ -212,11 +212,16 @@ int ch_sock_local(int fd, struct ch_address *local)
 	return ch_sock_decode(&from, local);
 }
 
-void ch_sock_reset(int fd)
+void ch_sock_reset_at_close(int fd)
 {
 	const struct linger now = {.l_onoff = 1, .l_linger = 0};
 
 	(void)ch_sys.setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void ch_sock_reset(int fd)
+{
+	ch_sock_reset_at_close(fd);
 	ch_sys.close(fd);
 }
 

@@ -73,6 +73,9 @@ CH_NODISCARD int ch_sock_local(int fd, struct ch_address *local);
 /** Resets the connection (RST, no TIME_WAIT) and closes @fd. */
 void ch_sock_reset(int fd);
 
+/** Whoever closes @fd later resets the connection. */
+void ch_sock_reset_at_close(int fd);
+
 /** Closes @fd the ordinary way. */
 void ch_sock_close(int fd);
 

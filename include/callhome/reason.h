@@ -22,6 +22,8 @@
 	  "the source connects more often than its limit allows; the connection was reset")        \
 	X(SOURCE_LOGINS, "source-login-limit", LOCAL, CONNECTION_REFUSED,                          \
 	  "too many connections of the source are logging in already; the connection was reset")   \
+	X(PROXY_HEADER, "proxy-header", LOCAL, CONNECTION_FAILED,                                  \
+	  "the load balancer of a proxy rule did not begin with a good PROXY header of version 2") \
 	X(SILENT, "silent", PEER, CONNECTION_FAILED,                                               \
 	  "the device sent nothing within first-byte-timeout")                                     \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", PEER, CONNECTION_FAILED,                         \

@@ -109,6 +109,12 @@ done
 claim source-rate-limit
 end_site
 
+site balancer 1 'guard: {rules: [{name: balancers, action: proxy, prefix: 127.0.0.1}]}'
+start_daemon || exit 1
+echo "PROXY TCP4 192.0.2.1 192.0.2.2 1 2" >"/dev/tcp/127.0.0.1/$port"
+claim proxy-header
+end_site
+
 site credential 1
 sed -i 's/^\(acme,ACM-00000000,acme-000000\),default,/\1,,/' "$site/devices.csv"
 start_daemon || exit 1

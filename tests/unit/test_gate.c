@@ -94,6 +94,38 @@ Test(gate, does_what_the_longest_rule_says)
 	cr_assert_eq(visit("2001:db8::1", T0), CH_REASON_DENIED);
 }
 
+Test(gate, asks_a_balancer_who_is_behind_it_and_judges_that_one)
+{
+	struct ch_address balancer = at("192.0.2.1");
+	struct ch_address behind = at("198.51.100.1");
+	struct ch_ban ban;
+
+	set_rule(0, "balancer", CH_GATE_ACTION_PROXY, "192.0.2.0/24");
+	open_gate(1);
+	for (int i = 0; i < 100; i++) {
+		cr_assert_eq(ch_gate_arrive(gate, 99, &balancer, T0).refused, CH_REASON_NONE);
+		cr_assert(!ch_gate_fail(gate, &balancer, T0, &ban));
+	}
+	cr_assert(ch_gate_arrive(gate, 99, &balancer, T0).proxied);
+	cr_assert(!ch_gate_arrive(gate, 99, &behind, T0).proxied);
+	cr_assert(!ch_gate_arrive(gate, -1, &balancer, T0).proxied, "it spoke of itself");
+	for (int i = 0; i < 5; i++)
+		ch_gate_fail(gate, &behind, T0, &ban);
+	cr_assert_eq(ch_gate_arrive(gate, -1, &behind, T0).refused, CH_REASON_BANNED);
+}
+
+Test(gate, knows_a_balancer_even_if_nobody_is_judged)
+{
+	struct ch_gate_options o;
+	struct ch_address balancer = at("192.0.2.1");
+
+	set_rule(0, "balancer", CH_GATE_ACTION_PROXY, "192.0.2.0/24");
+	o = options(1);
+	o.mode = CH_GATE_OFF;
+	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
+	cr_assert(ch_gate_arrive(gate, 99, &balancer, T0).proxied);
+}
+
 Test(gate, permits_without_limit_and_ban)
 {
 	set_rule(0, "ours", CH_GATE_ACTION_PERMIT, "192.0.2.0/24");

@@ -28,6 +28,12 @@ static inline bool ch_cap_take(struct ch_cap *cap)
 	return ch_cap_take_below(cap, cap->limit);
 }
 
+/** Are no more than @limit places taken? */
+static inline bool ch_cap_within(const struct ch_cap *cap, uint64_t limit)
+{
+	return atomic_load_explicit(&cap->used, memory_order_relaxed) <= limit;
+}
+
 static inline void ch_cap_give(struct ch_cap *cap)
 {
 	atomic_fetch_sub_explicit(&cap->used, 1, memory_order_relaxed);

@@ -158,7 +158,8 @@ static const struct ch_choice gate_modes[] = {
 static const struct ch_choice gate_actions[] = {
 	{"limit", CH_GATE_ACTION_LIMIT},	 {"permit", CH_GATE_ACTION_PERMIT},
 	{"never-ban", CH_GATE_ACTION_NEVER_BAN}, {"drop", CH_GATE_ACTION_DROP},
-	{"reject", CH_GATE_ACTION_REJECT},	 {NULL, 0},
+	{"reject", CH_GATE_ACTION_REJECT},	 {"proxy", CH_GATE_ACTION_PROXY},
+	{NULL, 0},
 };
 
 static const struct ch_choice levels[] = {
@@ -348,7 +349,8 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_RULES, "action", CH_OPTION_CHOICE, OF(rule, action), .choices = gate_actions,
 	 .fallback = "limit",
 	 .help = "limit (the rule's rate), permit (no limit, no ban), never-ban (limits, no ban), drop "
-		 "(the SYN, silently), reject (with a reset)"},
+		 "(the SYN, silently), reject (with a reset), proxy (a load balancer: its connections begin "
+		 "with a PROXY header of version 2, and the source in it is judged)"},
 	{CH_SECTION_RULES, "prefix", CH_OPTION_PREFIX, OF(rule, prefix),
 	 .help = "192.0.2.0/24 or 2001:db8::/32"},
 	{CH_SECTION_RULES, "file", CH_OPTION_PATH, OF(rule, file),

@@ -23,7 +23,8 @@ static void conn_set_state(struct ch_worker *w, struct ch_conn *conn, enum ch_co
 		       "event=conn-state conn=%u.%u old=%s new=%s on=%s", w->index, conn->slot,
 		       ch_conn_state_name((enum ch_conn_state)conn->state),
 		       ch_conn_state_name(next), ch_conn_event_name(event));
-	if (conn->state != next && (next == CH_CONN_TLS_HANDSHAKE || next == CH_CONN_HELLO_WAIT))
+	if (conn->state != next && (next == CH_CONN_PROXY_HEADER || next == CH_CONN_TLS_HANDSHAKE ||
+				    next == CH_CONN_HELLO_WAIT))
 		conn->stage_ns = w->now_ns;
 	conn->state = (uint8_t)next;
 }
@@ -92,7 +93,8 @@ void ch_conn_logged_in(struct ch_worker *w, struct ch_conn *conn)
 	if (!conn->handshaking)
 		return;
 	conn->handshaking = false;
-	ch_gate_leave(w->shared->gate, &conn->peer);
+	if (conn->arrived)
+		ch_gate_leave(w->shared->gate, &conn->peer);
 	ch_cap_give(&w->shared->handshakes);
 	ch_uncount(&w->stats.handshaking, 1);
 }
@@ -277,6 +279,7 @@ void ch_conn_arm_timer(struct ch_worker *w, struct ch_conn *conn)
 
 	switch ((enum ch_conn_state)conn->state) {
 	case CH_CONN_ACCEPTED:
+	case CH_CONN_PROXY_HEADER:
 	case CH_CONN_TLS_HANDSHAKE:
 	case CH_CONN_RECORD_ARM:
 	case CH_CONN_HELLO_WAIT:
@@ -308,6 +311,8 @@ static enum ch_reason late_for(const struct ch_conn *conn)
 		return CH_REASON_HELLO_TIMEOUT;
 	if (conn->state == CH_CONN_ACCEPTED)
 		return CH_REASON_HANDSHAKE_LIMIT; /* its turn never came: our doing */
+	if (conn->state == CH_CONN_PROXY_HEADER)
+		return CH_REASON_PROXY_HEADER;
 	return ch_login_heard(conn) ? CH_REASON_HANDSHAKE_TIMEOUT : CH_REASON_SILENT;
 }
 
@@ -315,6 +320,7 @@ void ch_conn_timer(struct ch_worker *w, struct ch_conn *conn)
 {
 	switch ((enum ch_conn_state)conn->state) {
 	case CH_CONN_ACCEPTED:
+	case CH_CONN_PROXY_HEADER:
 	case CH_CONN_TLS_HANDSHAKE:
 	case CH_CONN_RECORD_ARM:
 	case CH_CONN_HELLO_WAIT:

@@ -13,6 +13,7 @@
 #include "user/core/timer.h"
 #include "user/proto/client.h"
 #include "user/proto/heartbeat.h"
+#include "user/proto/proxy.h"
 #include "user/proto/tlsmsg.h"
 #include "user/tls/handshake.h"
 #include "user/tls/record.h"
@@ -21,7 +22,8 @@ struct ch_worker;
 
 /** What only a connection that logs in needs; freed when the record layer is armed. */
 struct ch_login {
-	struct ch_handshake *handshake;
+	struct ch_handshake *handshake; /**< NULL while a load balancer has the word */
+	struct ch_proxy proxy;		/**< what it said */
 	struct ch_judge *judge;	    /**< under which it began */
 	uint64_t generation;	    /**< of the policy then */
 	uint8_t header[CH_TLS_HEADER];
@@ -66,6 +68,7 @@ struct ch_conn {
 	uint8_t reading;      /**< op of the handshake read that is in flight; 0 = none */
 	uint8_t alert;	      /**< alert to send at the end; 0 = close_notify */
 	bool handshaking : 1; /**< holds a place under max-handshakes */
+	bool arrived : 1;     /**< the gate counts it for its source: ch_gate_leave is due */
 	bool queued : 1;      /**< waits for a handshake turn */
 	bool sending : 1;     /**< a send is in flight */
 	bool receiving : 1;   /**< the multishot receive is armed */
@@ -167,7 +170,20 @@ uint64_t ch_conn_claim(struct ch_worker *worker, struct ch_conn *conn);
 /** Gives the place under max-handshakes back, once. */
 void ch_conn_logged_in(struct ch_worker *worker, struct ch_conn *conn);
 
+/* proxied.c: the connections of a load balancer */
+/** Reads what is missing of the header. */
+void ch_proxied_read(struct ch_worker *worker, struct ch_conn *conn);
+void ch_proxied_received(struct ch_worker *worker, struct ch_conn *conn,
+			 const struct ch_completion *c);
+
 /* login.c */
+/** The TLS client of a login. @return 0 or an error. */
+CH_NODISCARD int ch_login_begin(struct ch_worker *worker, struct ch_login *login);
+/** Receives exactly @len bytes; the connection ends if that cannot be. */
+void ch_login_receive(struct ch_worker *worker, struct ch_conn *conn, uint8_t op, void *into,
+		      uint32_t len);
+/** Places under max-handshakes for sources that nobody logged in from yet. */
+uint64_t ch_login_places_of_strangers(const struct ch_worker *worker);
 /** A new connection on descriptor @fd. Takes the descriptor in every case. */
 void ch_login_accept(struct ch_worker *worker, int fd);
 /** One handshake step: up to a millisecond of CPU. */

@@ -10,6 +10,7 @@
 /* X(symbol, name) */
 #define CH_CONN_STATES(X)                                                                          \
 	X(ACCEPTED, "accepted")		  /* a turn for the first handshake step */                \
+	X(PROXY_HEADER, "proxy-header")	  /* the load balancer's word whose connection it is */    \
 	X(TLS_HANDSHAKE, "tls-handshake") /* the device's next handshake record */                 \
 	X(RECORD_ARM, "record-arm")	  /* our last flight to leave, then the keys go in */      \
 	X(HELLO_WAIT, "hello-wait")	  /* the device's hello */                                 \
@@ -27,6 +28,8 @@ enum ch_conn_state {
 };
 
 #define CH_CONN_EVENTS(X)                                                                          \
+	X(PROXIED, "proxied")		/* it came from a load balancer */                         \
+	X(ADDRESSED, "addressed")	/* the balancer's header is there, and the source welcome */ \
 	X(STEP_READ, "step-read")	/* a handshake step wants the next record */               \
 	X(STEP_DONE, "step-done")	/* the handshake is finished, keys are ready */            \
 	X(FLUSHED, "flushed")		/* the send queue is empty */                              \
@@ -49,7 +52,7 @@ enum ch_conn_event {
 
 /** What the interpreter does, in this order. */
 enum {
-	CH_ACT_READ = 1u << 0,		/**< read the next handshake record */
+	CH_ACT_READ = 1u << 0,		/**< read the next handshake record, or what of the header is missing */
 	CH_ACT_ARM = 1u << 1,		/**< install the record layer, move into the fixed table, receive */
 	CH_ACT_SEND_HELLO = 1u << 2,	/**< NETCONF hello */
 	CH_ACT_UP = 1u << 3,		/**< claim the device, run the profile */

@@ -40,6 +40,13 @@ static void refuse(struct ch_worker *w, int fd, const struct ch_address *peer,
 	ch_publish_refused(w, peer, reason);
 }
 
+uint64_t ch_login_places_of_strangers(const struct ch_worker *w)
+{
+	uint64_t all = w->shared->handshakes.limit;
+
+	return all - all * w->shared->config->guard.known_share / 100;
+}
+
 /*
  * Takes a place under max-sessions and max-handshakes, of which known sources have a share of their
  * own: else the cap itself would be how to keep them out.
@@ -47,15 +54,14 @@ static void refuse(struct ch_worker *w, int fd, const struct ch_address *peer,
 static enum ch_reason take_places(struct ch_worker *w, bool known)
 {
 	struct ch_shared *s = w->shared;
-	uint64_t others = s->handshakes.limit -
-			  s->handshakes.limit * s->config->guard.known_share / 100;
+	uint64_t limit = known ? s->handshakes.limit : ch_login_places_of_strangers(w);
 
 	if (w->stopping)
 		return CH_REASON_SHUTDOWN;
 	if (!ch_cap_take(&s->sessions))
 		return CH_REASON_SESSION_LIMIT;
 	if (!ch_worker_overloaded(w) &&
-	    ch_cap_take_below(&s->handshakes, known ? s->handshakes.limit : others))
+	    ch_cap_take_below(&s->handshakes, limit))
 		return CH_REASON_NONE;
 	ch_cap_give(&s->sessions);
 	return CH_REASON_HANDSHAKE_LIMIT;
@@ -82,18 +88,23 @@ static struct ch_login *login_new(struct ch_worker *w)
 		return NULL;
 	login->record.max = CH_TLS_HEADER + RECORD_BODY_MAX;
 	login->record.budget = &w->shared->budget;
-	if (ch_handshake_client(w->judge->tls, &login->handshake) != 0) {
-		free(login);
-		return NULL;
-	}
-	ch_handshake_prefer(login->handshake, prefer_next, w);
 	login->judge = w->judge;
 	login->judge->logins++;
 	login->generation = w->policy->generation;
 	return login;
 }
 
-static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_address *peer)
+int ch_login_begin(struct ch_worker *w, struct ch_login *login)
+{
+	int err = ch_handshake_client(login->judge->tls, &login->handshake);
+
+	if (err == 0)
+		ch_handshake_prefer(login->handshake, prefer_next, w);
+	return err;
+}
+
+static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_address *peer,
+				bool proxied)
 {
 	uint32_t slot;
 	struct ch_conn *conn = ch_slab_alloc(&w->slab, &slot);
@@ -103,7 +114,8 @@ static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_add
 		return NULL;
 	}
 	conn->login = login_new(w);
-	if (conn->login == NULL) {
+	if (conn->login == NULL || (!proxied && ch_login_begin(w, conn->login) != 0)) {
+		ch_login_free(w, conn->login);
 		ch_slab_free(&w->slab, slot);
 		return NULL;
 	}
@@ -138,13 +150,14 @@ void ch_login_accept(struct ch_worker *w, int fd)
 		refuse(w, fd, &peer, pass.refused);
 		return;
 	}
-	reason = take_places(w, pass.known);
+	/* Of a load balancer's it shows later who it is. */
+	reason = take_places(w, pass.known || pass.proxied);
 	if (reason != CH_REASON_NONE) {
 		ch_gate_leave(w->shared->gate, &peer);
 		refuse(w, fd, &peer, reason);
 		return;
 	}
-	conn = conn_new(w, fd, &peer);
+	conn = conn_new(w, fd, &peer, pass.proxied);
 	if (conn == NULL) {
 		ch_gate_leave(w->shared->gate, &peer);
 		ch_cap_give(&w->shared->handshakes);
@@ -154,6 +167,11 @@ void ch_login_accept(struct ch_worker *w, int fd)
 		return;
 	}
 	ch_count(&w->stats.handshaking, 1);
+	if (pass.proxied) {
+		ch_conn_event(w, conn, CH_EV_PROXIED);
+		return;
+	}
+	conn->arrived = true;
 	ch_conn_arm_timer(w, conn);
 	ch_worker_queue_turn(w, conn);
 }
@@ -309,24 +327,28 @@ void ch_login_turn(struct ch_worker *w, struct ch_conn *conn)
 	}
 }
 
-static void read_some(struct ch_worker *w, struct ch_conn *conn, enum ch_worker_op op, void *into,
+void ch_login_receive(struct ch_worker *w, struct ch_conn *conn, uint8_t op, void *into,
 		      uint32_t len)
 {
 	int err = w->ring->ops->recv_exact(w->ring, conn->file, into, len,
-					   ch_worker_user_data(conn, op));
+					   ch_worker_user_data(conn, (enum ch_worker_op)op));
 
 	if (err != 0) {
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
 		return;
 	}
-	conn->reading = (uint8_t)op;
+	conn->reading = op;
 	conn->inflight++;
 }
 
 void ch_login_read(struct ch_worker *w, struct ch_conn *conn)
 {
+	if (conn->state == CH_CONN_PROXY_HEADER) {
+		ch_proxied_read(w, conn);
+		return;
+	}
 	memset(conn->login->header, 0, sizeof(conn->login->header));
-	read_some(w, conn, CH_OP_HEADER, conn->login->header, CH_TLS_HEADER);
+	ch_login_receive(w, conn, CH_OP_HEADER, conn->login->header, CH_TLS_HEADER);
 }
 
 static void header_received(struct ch_worker *w, struct ch_conn *conn)
@@ -351,7 +373,7 @@ static void header_received(struct ch_worker *w, struct ch_conn *conn)
 			    ch_error_text(err));
 		return;
 	}
-	read_some(w, conn, CH_OP_BODY, login->record.data + CH_TLS_HEADER, (uint32_t)body);
+	ch_login_receive(w, conn, CH_OP_BODY, login->record.data + CH_TLS_HEADER, (uint32_t)body);
 }
 
 static void discarded(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
@@ -403,5 +425,5 @@ void ch_login_discard(struct ch_worker *w, struct ch_conn *conn)
 		ch_conn_event(w, conn, CH_EV_ABORT);
 		return;
 	}
-	read_some(w, conn, CH_OP_DISCARD, login->record.data, DISCARD_BYTES);
+	ch_login_receive(w, conn, CH_OP_DISCARD, login->record.data, DISCARD_BYTES);
 }

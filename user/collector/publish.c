@@ -173,6 +173,10 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 		kind = CH_EVENT_DISCONNECTED;
 	else if (kind == CH_EVENT_DISCONNECTED)
 		kind = CH_EVENT_CONNECTION_FAILED;
+	if (kind == CH_EVENT_CONNECTION_REFUSED) {
+		ch_publish_refused(w, &conn->peer, conn->reason);
+		return;
+	}
 	ch_count(&w->stats.reasons[conn->reason], 1);
 	/* A device that is refused calls again for ever: it is news once. */
 	if (conn->login != NULL && conn->login->quiet)

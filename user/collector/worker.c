@@ -280,6 +280,9 @@ static void on_conn(struct ch_worker *w, const struct ch_completion *c)
 	if (!c->more)
 		conn->inflight--;
 	switch (op) {
+	case CH_OP_PROXY:
+		ch_proxied_received(w, conn, c);
+		break;
 	case CH_OP_HEADER:
 	case CH_OP_BODY:
 	case CH_OP_DISCARD:

@@ -25,6 +25,7 @@ enum ch_worker_op {
 	CH_OP_ACCEPT, /**< slot = listener */
 	CH_OP_WAKE,
 	CH_OP_CANCEL_ACCEPT,
+	CH_OP_PROXY,
 	CH_OP_HEADER,
 	CH_OP_BODY,
 	CH_OP_DISCARD,

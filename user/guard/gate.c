@@ -35,7 +35,7 @@ const char *ch_gate_action_name(enum ch_gate_action action)
 	static const char *const names[] = {
 		[CH_GATE_ACTION_LIMIT] = "limit",	  [CH_GATE_ACTION_PERMIT] = "permit",
 		[CH_GATE_ACTION_NEVER_BAN] = "never-ban", [CH_GATE_ACTION_DROP] = "drop",
-		[CH_GATE_ACTION_REJECT] = "reject",
+		[CH_GATE_ACTION_REJECT] = "reject",	  [CH_GATE_ACTION_PROXY] = "proxy",
 	};
 
 	return names[action];
@@ -96,7 +96,8 @@ static struct guard_rule kernel_rule(const struct ch_gate_rule *rule)
 {
 	struct guard_rule made = {.limit = rule->limit, .log_one_in = rule->log_one_in};
 
-	if (rule->action == CH_GATE_ACTION_PERMIT)
+	/* What a SYN of a balancer says of who is behind it is nothing. */
+	if (rule->action == CH_GATE_ACTION_PERMIT || rule->action == CH_GATE_ACTION_PROXY)
 		made.action = GUARD_ACTION_PERMIT;
 	else if (rule->action == CH_GATE_ACTION_DROP)
 		made.action = GUARD_ACTION_DROP;
@@ -411,6 +412,8 @@ static unsigned judge_rule(struct ch_gate *gate, uint32_t number, const struct c
 	switch (rule->action) {
 	case CH_GATE_ACTION_PERMIT:
 		return number != 0 ? GUARD_PERMIT : GUARD_PASS;
+	case CH_GATE_ACTION_PROXY:
+		return GUARD_PERMIT;
 	case CH_GATE_ACTION_DROP:
 		return GUARD_DENIED;
 	case CH_GATE_ACTION_REJECT:
@@ -474,11 +477,14 @@ struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_addr
 	uint32_t number;
 	unsigned verdict;
 
-	if (gate->guard != NULL)
+	if (gate->guard != NULL && fd >= 0)
 		ch_guard_detach(fd);
-	if (gate->mode == CH_GATE_OFF || peer->family == 0)
+	if (peer->family == 0)
 		return pass;
 	number = ch_gate_find_rule(gate, peer, &rule);
+	pass.proxied = rule.action == CH_GATE_ACTION_PROXY && fd >= 0;
+	if (gate->mode == CH_GATE_OFF)
+		return pass;
 	verdict = judge_rule(gate, number, &rule, now_ns);
 	if (number != 0) {
 		atomic_fetch_add_explicit(&gate->states[number].accepted, 1, memory_order_relaxed);
@@ -519,7 +525,8 @@ bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer)
 	struct ch_gate_rule rule;
 
 	return ch_gate_find_rule(gate, peer, &rule) != 0 &&
-	       (rule.action == CH_GATE_ACTION_PERMIT || rule.action == CH_GATE_ACTION_NEVER_BAN);
+	       (rule.action == CH_GATE_ACTION_PERMIT || rule.action == CH_GATE_ACTION_PROXY ||
+		rule.action == CH_GATE_ACTION_NEVER_BAN);
 }
 
 bool ch_gate_fail(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns,

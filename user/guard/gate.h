@@ -22,6 +22,7 @@ enum ch_gate_action {
 	CH_GATE_ACTION_LIMIT,	  /**< the rule's rate holds; bans and source limits too */
 	CH_GATE_ACTION_PERMIT,	  /**< neither bans nor limits */
 	CH_GATE_ACTION_NEVER_BAN, /**< limits, but no bans */
+	CH_GATE_ACTION_PROXY,	  /**< a load balancer: who is behind it is judged, by its header */
 	CH_GATE_ACTION_DROP,
 	CH_GATE_ACTION_REJECT,
 };
@@ -69,9 +70,11 @@ int ch_gate_listen(struct ch_gate *gate, int listen_fd);
 struct ch_pass {
 	enum ch_reason refused; /**< NONE = welcome; then ch_gate_leave follows, once */
 	bool known;		/**< it may use the reserved share of the handshakes */
+	/** It is a load balancer's: ch_gate_arrive again, with the source that it names. */
+	bool proxied;
 };
 
-/** A connection was accepted on @fd. */
+/** A connection was accepted on @fd; -1: it is known already, and @peer is who stands behind it. */
 struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_address *peer,
 			      uint64_t now_ns);
 /** It logs in no longer: up, or ended. */

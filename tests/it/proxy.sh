@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Behind a load balancer: the guard judges who stands behind it, by the PROXY header that it begins with.
+. "$(dirname "$0")/lib.sh"
+
+# try SOURCE PORT [HEX]: sends garbage (or these bytes) from SOURCE. Prints reached, reset or silent.
+cat >"$tmp/try.py" <<'PY'
+import socket, sys
+s = socket.socket()
+s.settimeout(1)
+s.bind((sys.argv[1], 0))
+try:
+    s.connect(("127.0.0.1", int(sys.argv[2])))
+    s.sendall(bytes.fromhex(sys.argv[3]) if len(sys.argv) > 3 else b"this is no TLS\n")
+    print("reached" if s.recv(1) else "reset")
+except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError):
+    print("reset")
+except TimeoutError:
+    print("silent")
+PY
+try() { python3 "$tmp/try.py" "$@"; }
+
+# balance SOURCE [text]: a balancer that calls from SOURCE; its port is $front.
+balance()
+{
+	front=$(free_port)
+	python3 tests/it/relay.py "$front" "$1" "$port" "${@:2}" >"$tmp/relay-$front" 2>&1 &
+	pids+=("$!")
+	until_true 10 grep -q ready "$tmp/relay-$front" || not_ok "the balancer starts" "$(cat "$tmp/relay-$front")"
+}
+
+site balanced 8 'guard: {ban-after: 3, source-rate: 5, source-burst: 6, rules: [
+  {name: balancers, action: proxy, prefix: 127.50.0.0/24}, {name: foes, action: drop, prefix: 127.2.0.0/16}]}'
+start_daemon || exit 1
+balance 127.50.0.1
+timeout 60 "$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$front" --quiet --devices 8 --duration 3s \
+	--no-reconnect --source 127.60.0.1 >"$site/sim.log" 2>&1
+equals "devices log in through a balancer" "$(events device-connected)" 8
+equals "each under its own address" "$(grep '"device-connected"' "$site/spool/events.ndjson" | grep -c '"peer":"127.60.0.')" 8
+equals "a denied source is refused behind it too" "$(try 127.2.3.4 "$front")" reset
+for i in 1 2 3; do
+	equals "a source behind it is open before its third failure ($i)" "$(try 127.0.7.1 "$front")" reached
+done
+until_true 10 eval '[ "$(events source-banned)" = 1 ]'
+matches "the ban is of the source behind it" "$(grep source-banned "$site/spool/events.ndjson")" '"source":"127.0.7.1"'
+equals "and it is refused from then on" "$(try 127.0.7.1 "$front")" reset
+for _ in 1 2 3 4 5 6 7 8; do try 127.0.7.2 "$front" >/dev/null; done
+equals "the balancer itself is neither limited nor banned" "$(try 127.0.7.3 "$front")" reached
+header=0d0a0d0a000d0a515549540a2111000cc00002077f00000104d210ef
+equals "a header of anybody else is not read" "$(try 127.0.8.1 "$port" $header)" reached
+if until_true 10 eval '[ "$(events "\"peer\":\"127.0.8.1:.*\"reason\":\"not-tls\"")" = 1 ]'; then
+	ok "it is no TLS"
+else
+	not_ok "it is no TLS" "$(tail "$site/spool/events.ndjson")"
+fi
+balance 127.50.0.2 text
+equals "version 1 of the header is refused" "$(try 127.0.7.4 "$front")" reset
+if until_true 10 ended proxy-header; then ok "with a reason of its own"; else not_ok "with a reason of its own"; fi
+equals "which bans nobody" "$(events source-banned)" 2
+stop_daemon
+equals "the daemon ends well" "$status" 0
+finish
