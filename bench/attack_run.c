@@ -69,10 +69,13 @@ static int list(void)
 {
 	size_t count;
 	const struct sim_attack *table = sim_attacks(&count);
+	int width = 0;
 
-	printf("%-20s %-60s %s\n", "KIND", "WHAT IT DOES", "DEFENCE");
 	for (size_t i = 0; i < count; i++)
-		printf("%-20s %-60s %s\n", table[i].name, table[i].help, table[i].defence);
+		width = (int)strlen(table[i].help) > width ? (int)strlen(table[i].help) : width;
+	printf("%-20s %-*s %s\n", "KIND", width, "WHAT IT DOES", "DEFENCE");
+	for (size_t i = 0; i < count; i++)
+		printf("%-20s %-*s %s\n", table[i].name, width, table[i].help, table[i].defence);
 	return SIM_EXIT_OK;
 }
 
