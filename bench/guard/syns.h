@@ -29,8 +29,8 @@ struct syns;
 /** Ends the program, with a reason, when there is no such interface or no right to use it. */
 struct syns *syns_open(const struct syns_options *options);
 void syns_close(struct syns *syns);
-/** Sends the next @count frames. @return how many were handed over to the interface */
-uint64_t syns_send(struct syns *syns, uint64_t count);
+/** Sends the next @count frames; some may be lost, as syns_lost counts. */
+void syns_send(struct syns *syns, uint64_t count);
 /** Frames that the pair lost on the way since it was made: the receiver's queue was full. */
 uint64_t syns_lost(struct syns *syns);
 
