@@ -126,6 +126,30 @@ Test(gate, knows_a_balancer_even_if_nobody_is_judged)
 	cr_assert(ch_gate_arrive(gate, 99, &balancer, T0).proxied);
 }
 
+/* row: 2.5.6 */
+Test(gate, drops_bogons_where_asked_to_but_nothing_private)
+{
+	static const char *const bad[] = {"0.1.2.3", "192.0.2.1", "198.19.0.1", "203.0.113.9",
+					  "224.0.0.1", "255.255.255.255", "2001:db8::1", "ff02::1"};
+	static const char *const good[] = {"10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1",
+					   "127.0.0.1", "8.8.8.8", "fd00::1", "fe80::1", "::1",
+					   "2001:4860::1", "64:ff9b::808:808"};
+	struct ch_gate_options o = options(1);
+
+	set_rule(0, "lab", CH_GATE_ACTION_PERMIT, "198.18.0.0/15");
+	o.bogons = CH_GATE_BOGONS_DROP;
+	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert_eq(visit(bad[i], T0), strcmp(bad[i], "198.19.0.1") == 0
+							? CH_REASON_NONE
+							: CH_REASON_DENIED, "%s", bad[i]);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		cr_assert_eq(visit(good[i], T0), CH_REASON_NONE, "%s", good[i]);
+	o.bogons = CH_GATE_BOGONS_OFF;
+	cr_assert_eq(ch_gate_reload(gate, &o, &error), 0);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
+}
+
 Test(gate, permits_without_limit_and_ban)
 {
 	set_rule(0, "ours", CH_GATE_ACTION_PERMIT, "192.0.2.0/24");

@@ -88,6 +88,7 @@ struct ch_config_guard {
 	uint64_t v4_prefix, v6_prefix; /**< bits that make a source */
 	uint64_t max_sources, max_bans;
 	char *bans_file; /**< path, resolved; NULL = none */
+	enum ch_gate_bogons bogons;
 	struct ch_config_rule *rules;
 	size_t rule_count;
 };

@@ -132,6 +132,10 @@ static void check_rules(struct ch_config_load *load)
 	for (size_t i = 0; i < guard->rule_count; i++) {
 		const struct ch_config_rule *rule = &guard->rules[i];
 
+		if (guard->bogons != CH_GATE_BOGONS_OFF && strcmp(rule->name, CH_GATE_BOGONS) == 0)
+			ch_diag_add(&load->diag, place(load, CH_SECTION_RULES, i, "name"),
+				    "guard.rules: \"" CH_GATE_BOGONS "\" is the built-in rule of "
+				    "guard.bogons; call yours otherwise");
 		if (rule->prefix == NULL && rule->file == NULL)
 			ch_diag_add(&load->diag, place(load, CH_SECTION_RULES, i, "name"),
 				    "guard.rules: \"%s\" has neither prefix nor file; add \"prefix: "

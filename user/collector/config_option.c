@@ -147,6 +147,12 @@ static const struct ch_choice master_secrets[] = {
 	{NULL, 0},
 };
 
+static const struct ch_choice bogons[] = {
+	{"off", CH_GATE_BOGONS_OFF},
+	{"drop", CH_GATE_BOGONS_DROP},
+	{NULL, 0},
+};
+
 static const struct ch_choice gate_modes[] = {
 	{"auto", CH_GATE_AUTO},
 	{"require", CH_GATE_REQUIRE},
@@ -343,6 +349,11 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_GUARD, "bans-file", CH_OPTION_PATH, IN(guard.bans_file),
 	 .help = "where bans outlive a restart; without it they end with the process; a change takes "
 		 "effect with a restart"},
+	{CH_SECTION_GUARD, "bogons", CH_OPTION_CHOICE, IN(guard.bogons), .choices = bogons,
+	 .fallback = "off",
+	 .help = "drop: a built-in rule of this name drops SYNs from special-use addresses (RFC 6890), "
+		 "such as 0.0.0.0/8, 192.0.2.0/24, 240.0.0.0/4 and 2001:db8::/32; not from private, "
+		 "shared and loopback ones. Rules with the same or longer prefixes go before it"},
 
 	{CH_SECTION_RULES, "name", CH_OPTION_NAME, OF(rule, name), .required = true,
 	 .help = "how counters and logs call the rule; its counters live on under this name"},

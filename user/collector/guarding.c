@@ -79,6 +79,7 @@ static int material_init(struct material *m, const struct ch_config *config)
 		.mode = guard->mode,
 		.dry_run = guard->dry_run,
 		.sources = sources_of(guard),
+		.bogons = guard->bogons,
 		.rules = m->rules,
 		.rule_count = guard->rule_count,
 		.bans_file = guard->bans_file,

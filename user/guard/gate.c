@@ -92,6 +92,21 @@ static int read_rule(struct ch_gate *gate, const struct ch_gate_rule *rule,
 	return err;
 }
 
+/* First of all: of equal prefixes the last counts, so that a rule of the operator's goes before. */
+static int add_bogons(struct ch_gate *gate, struct ch_gate_rules *rules,
+		      struct ch_prefix_list *list, struct ch_buf *error)
+{
+	const struct ch_gate_rule rule = {.name = CH_GATE_BOGONS, .action = CH_GATE_ACTION_DROP};
+	int err = read_rule(gate, &rule, rules, list, error);
+	uint32_t number = err == 0 ? number_of(gate, CH_GATE_BOGONS) : 0;
+
+	if (err == 0)
+		err = ch_prefix_list_add_bogons(list, number);
+	if (err == 0)
+		rules->prefix_counts[number] = list->count;
+	return err;
+}
+
 static struct guard_rule kernel_rule(const struct ch_gate_rule *rule)
 {
 	struct guard_rule made = {.limit = rule->limit, .log_one_in = rule->log_one_in};
@@ -133,6 +148,8 @@ static int load_rules(struct ch_gate *gate, const struct ch_gate_options *option
 	struct ch_gate_rules *before;
 	int err = made != NULL ? 0 : -ENOMEM;
 
+	if (err == 0 && options->bogons == CH_GATE_BOGONS_DROP)
+		err = add_bogons(gate, made, &list, error);
 	for (size_t i = 0; i < options->rule_count && err == 0; i++)
 		err = read_rule(gate, &options->rules[i], made, &list, error);
 	if (err == 0)

@@ -27,6 +27,10 @@ enum ch_gate_action {
 	CH_GATE_ACTION_REJECT,
 };
 
+/** The built-in rule of this name drops special-use sources; the operator's rules go before it. */
+#define CH_GATE_BOGONS "bogons"
+enum ch_gate_bogons { CH_GATE_BOGONS_OFF, CH_GATE_BOGONS_DROP };
+
 struct ch_gate_rule {
 	const char *name;
 	enum ch_gate_action action;
@@ -41,7 +45,8 @@ struct ch_gate_options {
 	enum ch_gate_mode mode;
 	bool dry_run; /**< count and log, but let everybody in */
 	struct ch_sources_options sources;
-	const struct ch_gate_rule *rules; /**< at most GUARD_RULES - 1 */
+	enum ch_gate_bogons bogons;
+	const struct ch_gate_rule *rules; /**< at most GUARD_RULES - 1, with the built-in one */
 	size_t rule_count;
 	const char *bans_file; /**< NULL = bans end with the process */
 	const struct ch_address *listeners;

@@ -35,6 +35,8 @@ CH_NODISCARD int ch_prefix_list_add(struct ch_prefix_list *list, const struct gu
  */
 CH_NODISCARD int ch_prefix_list_read(struct ch_prefix_list *list, const char *file, uint32_t rule,
 				     struct ch_buf *error);
+/** Adds what no packet of the Internet comes from. @return 0 or as ch_prefix_list_add */
+CH_NODISCARD int ch_prefix_list_add_bogons(struct ch_prefix_list *list, uint32_t rule);
 void ch_prefix_list_deinit(struct ch_prefix_list *list);
 
 struct ch_prefixes;
