@@ -10,7 +10,8 @@ if [ $# = 0 ]; then
 		exit
 	fi
 	"$BIN/own-network" "$0" inside
-	[ $? = 77 ] || exit
+	code=$?
+	[ $code = 77 ] || exit $code
 	skip "the guard in namespaces of its own" "no network namespace here"
 	finish
 	exit 0
