@@ -228,6 +228,33 @@ Test(worker, full_slot_table_refuses_and_gives_every_place_back)
 	cr_assert_eq(shared.handshakes.used, 4);
 }
 
+static void note_steps(void *ctx, const uint8_t *data, size_t len, bool done, int status)
+{
+	(void)data, (void)len, (void)done, (void)status;
+	*(uint64_t *)ctx = ch_stat(&worker.stats.handshake_steps);
+}
+
+Test(worker, reply_reaches_who_asked_before_any_handshake_goes_on)
+{
+	struct device *d = &pool[0];
+	struct ch_conn *conn = log_in(d);
+	struct ch_job *job = calloc(1, sizeof(*job) + 6);
+	uint64_t before = ch_stat(&worker.stats.handshake_steps);
+	uint64_t at_reply = UINT64_MAX;
+
+	*job = (struct ch_job){note_steps, &at_reply, .timeout_ns = 1000000000, .len = 6};
+	memcpy(job->operation, "<get/>", 6);
+	ch_session_request(&worker, conn, job);
+	pump(d);
+	for (int i = 0; i < 2; i++)
+		accept_one();
+	device_say(d, "<rpc-reply message-id=\"1\"><ok/></rpc-reply>]]>]]>");
+	fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len, true);
+	turn();
+	cr_assert_eq(at_reply, before);
+	cr_assert_gt(ch_stat(&worker.stats.handshake_steps), before);
+}
+
 /* Ends the login of the only connection by the deadline that the configuration has now. */
 static void pass_deadline(void)
 {
