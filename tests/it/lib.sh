@@ -63,12 +63,13 @@ field()
 	sed -n "s/.*\"$1\":\(\"\([^\"]*\)\"\|\([^,}]*\)\).*/\2\3/p"
 }
 
-# A TCP port of 127.0.0.1 that nobody has now.
+# A TCP port of 127.0.0.1 that nobody has now; the two builds run at the same time.
 free_port()
 {
-	local port
+	local port base=20000
+	[ "$FLAVOUR" = asan ] && base=26000
 	while :; do
-		port=$((20000 + RANDOM % 12000))
+		port=$((base + RANDOM % 6000))
 		(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
 	done
 	echo "$port"
