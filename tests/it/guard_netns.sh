@@ -10,13 +10,8 @@ if [ $# = 0 ]; then
 		exit
 	fi
 	"$BIN/own-network" "$0" inside
-<<<<<<< HEAD
 	code=$?
 	[ $code = 77 ] || exit $code
-=======
-	status=$?
-	[ $status = 77 ] || exit $status
->>>>>>> 3c23055 (tests: a script's status, and daemons of other users below its folder)
 	skip "the guard in namespaces of its own" "no network namespace here"
 	finish
 	exit 0
