@@ -7,22 +7,8 @@
 # tasks FIELD: the values that the threads of the daemon have there, each once.
 tasks() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$daemon"/task/*/status | sort -u | xargs; }
 
-# try SOURCE: garbage from SOURCE. Prints reached (a ClientHello came), reset or silent.
-cat >"$tmp/try.py" <<'PY'
-import socket, sys
-s = socket.socket()
-s.settimeout(0.4)
-s.bind((sys.argv[1], 0))
-try:
-    s.connect(("127.0.0.1", int(sys.argv[2])))
-    s.sendall(b"this is no TLS\n")
-    print("reached" if s.recv(1) else "reset")
-except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError):
-    print("reset")
-except TimeoutError:
-    print("silent")
-PY
-try() { python3 "$tmp/try.py" "$1" "$port"; }
+# try SOURCE: sends garbage from SOURCE. Prints reached (a ClientHello came), reset or silent.
+try() { "$BIN/guard-call" "$1" "$port" "${TRY_MS:-400}"; }
 
 # claims WHO CAPABILITIES MASK: of the daemon that runs.
 claims()
