@@ -88,8 +88,8 @@ if [ "\$(id -u)" = 0 ]; then exec setpriv --bounding-set=-bpf,-sys_admin "$(real
 exec "$(realpath "$BIN/callhomed")" "\$@"
 END
 chmod +x "$tmp/bin/callhomed"
-if [ "$(id -u)" = 0 ] && ! command -v setpriv >/dev/null; then
-	skip "without CAP_BPF" "no setpriv here"
+if [ "$(id -u)" = 0 ] && ! setpriv --help 2>&1 | grep -q -e --bounding-set; then
+	skip "without CAP_BPF" "no setpriv of util-linux here"
 else
 	site unable 2 "guard: {mode: auto, ban-after: 3, ban-time: 3s, $rules}"
 	BIN=$tmp/bin start_daemon || exit 1
