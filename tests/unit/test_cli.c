@@ -4,7 +4,7 @@
 /* sources: tests/unit/fake_collector.c user/cli/ban.c user/cli/change.c user/cli/clean.c */
 /* sources: user/cli/cli.c user/cli/config.c user/cli/devices.c user/cli/doctor.c user/cli/guard.c
  */
-/* sources: user/cli/http.c user/cli/input.c user/cli/inventory.c user/cli/kill.c */
+/* sources: user/cli/http.c user/cli/input.c user/cli/inventory.c user/cli/kill.c user/cli/listing.c */
 /* sources: user/cli/output.c user/cli/reload.c user/cli/rpc.c user/cli/show.c user/cli/status.c */
 #include "cli_rig.h"
 

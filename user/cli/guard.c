@@ -2,7 +2,7 @@
 #include "guard.h"
 #include "change.h"
 #include "http.h"
-#include "output.h"
+#include "listing.h"
 
 #include <string.h>
 
@@ -151,28 +151,19 @@ static int rules(struct cli *cli, int argc, char **argv)
 						CLI_COMMON_OPTIONS};
 	static const char *const headings[] = {"RULE",	   "ACTION", "PREFIXES", "SINCE",
 					       "LISTENER", "KERNEL", "ACCEPT"};
-	struct http_call call = {.path = "/v1/guard/rules"};
-	struct table table;
-	int code;
+	static const struct cli_listing listing = {
+		.path = "/v1/guard/rules",
+		.none = "there is no rule",
+		.headings = headings,
+		.columns = 7,
+		.line = rule_line,
+	};
 
 	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
 		return cli->exit;
 	if (optind < argc)
 		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
-	code = http_do(cli, &call);
-	if (code == CLI_OK && call.reply.len == 0) {
-		fputs("there is no rule\n", stderr);
-	} else if (code == CLI_OK && cli->json) {
-		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
-	} else if (code == CLI_OK) {
-		table_init(&table, cli, 7, headings);
-		if (!http_each_line(&call.reply, rule_line, &table))
-			code = cli_fail(cli, CLI_FAILED, "the listing is broken");
-		if (!table_finish(&table) && code == CLI_OK)
-			code = cli_fail(cli, CLI_FAILED, "out of memory");
-	}
-	ch_buf_deinit(&call.reply);
-	return code;
+	return cli_list(cli, &listing);
 }
 
 static int reset(struct cli *cli, int argc, char **argv)

@@ -3,7 +3,7 @@
 #include "change.h"
 #include "http.h"
 #include "input.h"
-#include "output.h"
+#include "listing.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -109,24 +109,15 @@ int cli_keys(struct cli *cli, bool rejected)
 {
 	static const char *const headings[] = {"FINGERPRINT", "MANUFACTURER", "IDENTIFIER", "PEER",
 					       "FIRST",	      "LAST",	      "CALLS"};
-	struct http_call call = {.path = rejected ? "/v1/quarantine?state=rejected"
-						  : "/v1/quarantine?state=pending"};
-	struct table table;
-	int code = http_do(cli, &call);
+	const struct cli_listing listing = {
+		.path = rejected ? "/v1/quarantine?state=rejected" : "/v1/quarantine?state=pending",
+		.none = rejected ? "no key was rejected" : "no key waits",
+		.headings = headings,
+		.columns = 7,
+		.line = key_line,
+	};
 
-	if (code == CLI_OK && call.reply.len == 0) {
-		fprintf(stderr, "no key %s\n", rejected ? "was rejected" : "waits");
-	} else if (code == CLI_OK && cli->json) {
-		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
-	} else if (code == CLI_OK) {
-		table_init(&table, cli, 7, headings);
-		if (!http_each_line(&call.reply, key_line, &table))
-			code = cli_fail(cli, CLI_FAILED, "the listing is broken");
-		if (!table_finish(&table) && code == CLI_OK)
-			code = cli_fail(cli, CLI_FAILED, "out of memory");
-	}
-	ch_buf_deinit(&call.reply);
-	return code;
+	return cli_list(cli, &listing);
 }
 
 static int begin_key_path(struct ch_buf *path, const char *fingerprint, const char *what)
