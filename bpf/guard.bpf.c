@@ -99,24 +99,28 @@ struct syn {
 	__u32 ifindex;
 };
 
+/* In words of eight bytes: see struct index. */
 static __always_inline void map_v4(struct guard_source *source, __u32 address)
 {
-	__builtin_memset(source, 0, sizeof(*source));
-	source->bytes[10] = 0xff;
-	source->bytes[11] = 0xff;
-	__builtin_memcpy(&source->bytes[12], &address, 4);
+	__u64 *words = (__u64 *)source;
+
+	words[0] = 0;
+	words[1] = bpf_cpu_to_be64(0xffff00000000ull | bpf_ntohl(address));
+}
+
+/* The first @bits bits of a word, 0 to 64. */
+static __always_inline __u64 first(__u32 bits)
+{
+	return bits == 0 ? 0 : bpf_cpu_to_be64(~0ull << ((64 - bits) & 63));
 }
 
 /* Keeps the first @bits bits. */
 static __always_inline void cut(struct guard_source *key, __u32 bits)
 {
-#pragma unroll
-	for (__u32 i = 0; i < 16; i++) {
-		__u32 left = bits > i * 8 ? bits - i * 8 : 0;
+	__u64 *words = (__u64 *)key;
 
-		if (left < 8)
-			key->bytes[i] &= (__u8)(0xff00u >> left);
-	}
+	words[0] &= first(bits < 64 ? bits : 64);
+	words[1] &= first(bits < 64 ? 0 : bits < 128 ? bits - 64 : 64);
 }
 
 /* @return 1: a SYN that was read, 0: something else, negative: unreadable */
@@ -157,22 +161,43 @@ static __always_inline int same(const struct guard_source *a, const struct guard
 	return x[0] == y[0] && x[1] == y[1];
 }
 
-static __always_inline __u32 listener_of(const struct guard_settings *set, const struct syn *syn)
+static __always_inline __u64 listener_of(const struct guard_settings *set, const struct syn *syn)
 {
+	volatile __u64 found = 0; /* in memory as eight bytes: see struct index */
+
 #pragma unroll
-	for (__u32 i = 0; i < GUARD_LISTENERS; i++) {
+	for (__u64 i = 0; i < GUARD_LISTENERS; i++) {
 		const struct guard_listener *l = &set->listeners[i];
 
 		if (l->port == syn->port && l->v4 == syn->v4 &&
-		    (l->any || same(&l->address, &syn->to)))
-			return i;
+		    (l->any || same(&l->address, &syn->to))) {
+			found = i;
+			break;
+		}
 	}
-	return 0;
+	return found;
+}
+
+/*
+ * An index into an array, on the stack. Without CAP_PERFMON the verifiers of older kernels follow a
+ * number that is stored at a multiple of eight, and then refuse another one in the same eight bytes.
+ */
+struct index {
+	__u32 unused;
+	__u32 value;
+} __attribute__((aligned(8)));
+
+static __always_inline void *at(void *map, __u32 value)
+{
+	struct index index;
+
+	index.value = value;
+	return bpf_map_lookup_elem(map, &index.value);
 }
 
 static __always_inline void add(void *map, __u32 slot)
 {
-	__u64 *counter = bpf_map_lookup_elem(map, &slot);
+	__u64 *counter = at(map, slot);
 
 	if (counter)
 		*counter += 1; /* per CPU */
@@ -211,15 +236,24 @@ static __always_inline int may_tell(__u64 *last, __u64 now)
 
 static __always_inline __u32 find_rule(const struct syn *syn, __u32 side)
 {
-	struct guard_prefix key = {.bits = 128, .source = syn->from};
-	__u32 *rule = side ? bpf_map_lookup_elem(&prefixes_1, &key)
-			   : bpf_map_lookup_elem(&prefixes_0, &key);
+	struct {
+		__u32 unused; /* as in struct index */
+		struct guard_prefix prefix;
+	} __attribute__((aligned(8))) key;
+	__u64 *source = (__u64 *)&key.prefix.source;
+	const __u64 *from = (const __u64 *)&syn->from;
+	__u32 *rule;
 
+	key.prefix.bits = 128;
+	source[0] = from[0];
+	source[1] = from[1];
+	rule = side ? bpf_map_lookup_elem(&prefixes_1, &key.prefix)
+		    : bpf_map_lookup_elem(&prefixes_0, &key.prefix);
 	return rule && *rule < GUARD_RULES ? *rule : 0;
 }
 
 /* What the rule says by itself. */
-static __always_inline __u32 judge_rule(const struct guard_rule *rule, __u32 id, __u64 now)
+static __always_inline __u64 judge_rule(const struct guard_rule *rule, __u32 id, __u64 now)
 {
 	const struct guard_rule_state *state;
 
@@ -229,7 +263,7 @@ static __always_inline __u32 judge_rule(const struct guard_rule *rule, __u32 id,
 		return GUARD_REJECTED;
 	if (rule->limit.interval_ns == 0)
 		return GUARD_PASS;
-	state = bpf_map_lookup_elem(&rule_states, &id);
+	state = at(&rule_states, id);
 	if (state && !guard_limit_allows(&rule->limit, state->tat_ns, now))
 		return GUARD_RULE_LIMIT;
 	return GUARD_PASS;
@@ -241,12 +275,12 @@ static __always_inline int rule_tells(const struct guard_rule *rule, __u32 id)
 
 	if (rule->log_one_in == 0)
 		return 0;
-	state = bpf_map_lookup_elem(&rule_states, &id);
+	state = at(&rule_states, id);
 	return state && __sync_fetch_and_add(&state->hits, 1) % rule->log_one_in == 0;
 }
 
 /* permit -> pass; banned -> drop; deny -> drop; an empty bucket -> drop; else pass */
-static __always_inline __u32 decide(const struct guard_settings *set, struct syn *syn,
+static __always_inline __u64 decide(const struct guard_settings *set, struct syn *syn,
 				    __u32 *rule_id, int *loud)
 {
 	__u32 zero = 0;
@@ -255,12 +289,12 @@ static __always_inline __u32 decide(const struct guard_settings *set, struct syn
 	const struct guard_rule *rule;
 	struct guard_bucket *bucket;
 	struct guard_ban *ban;
-	__u32 verdict;
+	__u64 verdict;
 	__u32 slot;
 
 	*rule_id = find_rule(syn, side ? *side & 1 : 0);
 	slot = (side && *side & 1 ? GUARD_RULES : 0) + *rule_id;
-	rule = bpf_map_lookup_elem(&rules, &slot);
+	rule = at(&rules, slot);
 	if (!rule)
 		return GUARD_PASS; /* cannot be: the array is whole; open, for we guard, we do not lock */
 	if (rule->action == GUARD_ACTION_PERMIT) {
@@ -293,8 +327,8 @@ int guard_syn(struct __sk_buff *skb)
 	const __u32 zero = 0;
 	const struct guard_settings *set = bpf_map_lookup_elem(&settings, &zero);
 	struct syn syn = {};
-	__u32 listener;
-	__u32 verdict;
+	__u64 listener; /* 64 bits: also as spilled (see struct index) */
+	__u64 verdict;
 	__u32 rule = 0;
 	int loud = 0;
 	int got;
