@@ -40,6 +40,7 @@ shows "here, heartbeats, record layer user" env BIN="$(realpath "$bin")" LAYER=u
 shows "kernel $kernel, record streams" tests/vm/run.sh "$kernel" STREAMS=40 tests/vm/guest-layers.sh
 shows "kernel $kernel, guard" tests/vm/run.sh "$kernel" tests/vm/guest-guard.sh tests/it/guard.sh tests/it/guard_netns.sh \
 	bench/guard/pair.sh "$(command -v ip)"
+shows "kernel $kernel, privileges" tests/vm/run.sh "$kernel" tests/vm/guest-privileges.sh tests/it/privileges.sh "$(command -v setpriv)"
 shows "here, record layer user" env BIN="$(realpath "$bin")" LAYER=user tests/vm/guest-ktls.sh
 # Where this machine has TLS in its kernel, natively too.
 if "$bin/callhomed" --version | grep -q 'TLS in the kernel: yes'; then
