@@ -53,6 +53,10 @@ static void explain(int err, char why[CH_GUARD_WHY])
 			 "the verifier of this kernel refuses the program (%s): please report it with "
 			 "the kernel's version",
 			 strerror(-err));
+	else if (err == -ENOENT)
+		snprintf(why, CH_GUARD_WHY,
+			 "/sys/devices/system/cpu/possible cannot be read, by which counters are sized: "
+			 "mount /sys");
 	else if (err == -ENOSYS || err == -EINVAL)
 		snprintf(why, CH_GUARD_WHY,
 			 "this kernel does not take the program (%s): it needs CONFIG_BPF_SYSCALL, "
@@ -93,15 +97,14 @@ int ch_guard_open(const struct ch_guard_options *options, struct ch_guard **guar
 		  char why[CH_GUARD_WHY])
 {
 	struct ch_guard *made = calloc(1, sizeof(*made));
-	int err = -ENOMEM;
+	int err;
 
 	why[0] = '\0';
 	if (made == NULL)
 		return -ENOMEM;
 	libbpf_set_print(say_nothing);
 	made->cpus = libbpf_num_possible_cpus();
-	if (made->cpus > 0)
-		err = load(made, options);
+	err = made->cpus > 0 ? load(made, options) : made->cpus;
 	if (err == 0) {
 		*guard = made;
 		return 0;

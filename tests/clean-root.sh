@@ -33,6 +33,7 @@ root=$(mktemp -d "${TMPDIR:-/tmp}/callhome-root.XXXXXX")
 chmod 755 "$root"
 finish()
 {
+	umount "$root/sys" 2>/dev/null || :
 	umount -R "$root/proc" 2>/dev/null || :
 	umount -R "$root/dev" 2>/dev/null || :
 	[ "${KEEP:-}" = 1 ] && echo "clean-root: kept $root" || rm -rf --one-file-system "$root"
@@ -48,6 +49,7 @@ rm -f "$root.log"
 git clone -q --no-hardlinks . "$root/src"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
 mount -t tmpfs tmpfs "$root/dev"
 for node in null zero full random urandom tty; do
 	touch "$root/dev/$node" && mount --bind "/dev/$node" "$root/dev/$node"
