@@ -7,6 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- memory ---- */
+
+Test(client, has_memory_for_requests_only_while_one_is_out)
+{
+	struct ch_client idle;
+	struct rig rig;
+
+	ch_client_init(&idle, &rig_limits, NULL);
+	rig_up(&rig, &rig_limits, DEVICE(B10));
+	cr_assert_eq(rig.client.requests, idle.requests);
+	cr_assert_eq(rig_request(&rig, UINT64_MAX, false, 0), 1);
+	cr_assert_eq(rig_request(&rig, UINT64_MAX, false, 0), 2);
+	cr_assert_neq(rig.client.requests, idle.requests);
+	rig_feed_text(&rig, REPLY("1", "") EOM);
+	cr_assert_neq(rig.client.requests, idle.requests);
+	rig_feed_text(&rig, REPLY("2", "") EOM);
+	cr_assert_eq(rig.client.requests, idle.requests);
+	rig_deinit(&rig);
+}
+
 /* ---- time-outs ---- */
 
 Test(client, a_request_times_out_at_its_deadline)

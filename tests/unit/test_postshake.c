@@ -268,7 +268,7 @@ Test(postshake, slow_records_without_data_are_no_flood)
 
 		for (int minute = 0; minute < 4; minute++) {
 			send_flood(d, &floods[i], 60);
-			conn->control_records.tat_ns = 0;
+			conn->control_tat_ns = 0;
 		}
 		cr_assert_eq(conn->state, CH_CONN_OPEN, "%s", floods[i].name);
 		fake_complete(&ring, fake_find(&ring, FAKE_RECV), 0, false);

@@ -163,7 +163,7 @@ Test(sim_impostor, heartbeat_mute_answers_no_heartbeat)
 		     19);
 	rig_pump(&rig);
 	cr_assert(rig.up);
-	cr_assert_eq(rig.heartbeat.records.tat_ns, 0);
+	cr_assert_eq(rig.heartbeat.records_tat_ns, 0);
 	cr_assert_eq(rig.reason, CH_REASON_NONE);
 	rig_deinit(&rig);
 }

@@ -111,7 +111,7 @@ struct ch_conn {
 	struct ch_buf queue;		     /**< waits behind @sent */
 	size_t answer_left; /**< user layer: bytes to be sent up to a heartbeat's answer */
 	struct ch_heartbeat heartbeat;
-	struct ch_log_limit control_records; /**< rate of records without application data */
+	uint64_t control_tat_ns;	     /**< rate of records without application data */
 	struct ch_record record;
 	struct ch_tlsmsg tlsmsg;
 	struct ch_client client;

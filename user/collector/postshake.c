@@ -33,10 +33,8 @@ void ch_postshake_say_alert(struct ch_worker *w, struct ch_conn *conn)
 
 bool ch_postshake_allowed(struct ch_worker *w, struct ch_conn *conn)
 {
-	uint64_t held;
-
 	ch_count(&w->stats.control_records, 1);
-	return ch_log_allow(&conn->control_records, w->now_ns, 1, CONTROL_BURST, &held);
+	return ch_rate_allow(&conn->control_tat_ns, w->now_ns, 1, CONTROL_BURST);
 }
 
 /* ---- keys ---- */

@@ -483,7 +483,9 @@ void ch_session_fail_requests(struct ch_conn *conn)
 		struct ch_request *r = &conn->client.requests[i];
 		struct ch_job *job = job_of(r->cookie);
 
-		if (r->id != 0 && r->deadline_ns != UINT64_MAX && job != NULL)
+		if (r->id == 0)
+			continue;
+		if (r->deadline_ns != UINT64_MAX && job != NULL)
 			ch_job_done(job, CH_E_NOT_CONNECTED);
 		r->cookie = COOKIE_NONE;
 	}

@@ -41,21 +41,27 @@ const char *ch_log_level_name(enum ch_log_level level)
 	return (unsigned)level <= CH_LOG_DEBUG ? names[level] : "unknown";
 }
 
-bool ch_log_allow(struct ch_log_limit *limit, uint64_t now_ns, uint32_t per_second, uint32_t burst,
-		  uint64_t *held)
+bool ch_rate_allow(uint64_t *tat_ns, uint64_t now_ns, uint32_t per_second, uint32_t burst)
 {
 	uint64_t interval = per_second > 0 ? NS_PER_SECOND / per_second : 0;
 	uint64_t tolerance = burst > 0 ? (uint64_t)(burst - 1) * interval : 0;
 
+	if (per_second == 0 || burst == 0 || (*tat_ns > now_ns && *tat_ns - now_ns > tolerance))
+		return false;
+	if (*tat_ns < now_ns)
+		*tat_ns = now_ns;
+	*tat_ns += interval;
+	return true;
+}
+
+bool ch_log_allow(struct ch_log_limit *limit, uint64_t now_ns, uint32_t per_second, uint32_t burst,
+		  uint64_t *held)
+{
 	*held = 0;
-	if (per_second == 0 || burst == 0 ||
-	    (limit->tat_ns > now_ns && limit->tat_ns - now_ns > tolerance)) {
+	if (!ch_rate_allow(&limit->tat_ns, now_ns, per_second, burst)) {
 		limit->held++;
 		return false;
 	}
-	if (limit->tat_ns < now_ns)
-		limit->tat_ns = now_ns;
-	limit->tat_ns += interval;
 	*held = limit->held;
 	limit->held = 0;
 	return true;

@@ -28,6 +28,12 @@ void ch_log(const struct ch_log *log, enum ch_log_level level, const char *fmt, 
 /** "error", "warning", "info" or "debug". */
 const char *ch_log_level_name(enum ch_log_level level);
 
+/**
+ * Asks for one event at @now_ns: at most @burst at once and @per_second in the long run. @tat_ns is the
+ * caller's, 0 at first (GCRA theoretical arrival time). A rate or burst of 0 holds everything back.
+ */
+bool ch_rate_allow(uint64_t *tat_ns, uint64_t now_ns, uint32_t per_second, uint32_t burst);
+
 /** At most @burst lines at once and @per_second in the long run; what is held back is counted. */
 struct ch_log_limit {
 	uint64_t tat_ns; /**< GCRA theoretical arrival time */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sources.h"
+#include "recent.h"
 #include "prefixes.h"
 #include "user/core/hash.h"
 
@@ -14,23 +15,11 @@
 #include <uthash.h>
 
 #define STRIPES 32
-/* How many of the oldest are looked at for one that may be forgotten. */
-#define FORGET_TRIES 16
 #define LEVEL_MOST 31
-
-struct entry {
-	struct guard_source source;
-	uint64_t tat_ns;
-	uint64_t known_until_ns;
-	uint64_t window_ns; /**< when the first of @failures happened */
-	uint32_t failures;
-	uint32_t pending;
-	UT_hash_handle hh;
-};
 
 struct stripe {
 	pthread_mutex_t lock;
-	struct entry *table; /* uthash keeps insertion order: the first was seen longest ago */
+	struct ch_recent recent;
 };
 
 /* Kept for a while behind its end: a source that comes back fails at the next level. */
@@ -71,13 +60,7 @@ void ch_sources_free(struct ch_sources *s)
 	if (s == NULL)
 		return;
 	for (int i = 0; i < STRIPES; i++) {
-		struct entry *entry;
-		struct entry *next;
-
-		HASH_ITER (hh, s->stripes[i].table, entry, next) {
-			HASH_DEL(s->stripes[i].table, entry);
-			free(entry);
-		}
+		ch_recent_deinit(&s->stripes[i].recent);
 		pthread_mutex_destroy(&s->stripes[i].lock);
 	}
 	HASH_ITER (hh, s->bans, ban, next_ban) {
@@ -124,49 +107,16 @@ static struct stripe *lock_stripe(struct ch_sources *s, const struct guard_sourc
 	return stripe;
 }
 
-static struct entry *find(struct stripe *stripe, const struct guard_source *source)
+static struct ch_recent_entry *find(struct stripe *stripe, const struct guard_source *source)
 {
-	struct entry *entry;
-
-	HASH_FIND(hh, stripe->table, source, sizeof(*source), entry);
-	return entry;
-}
-
-/* Room for one more: the oldest without open business goes, or else the oldest. */
-static struct entry *forget_one(struct stripe *stripe)
-{
-	struct entry *victim = stripe->table;
-	struct entry *at = stripe->table;
-
-	for (int i = 0; i < FORGET_TRIES && at != NULL; i++, at = at->hh.next) {
-		if (at->pending == 0) {
-			victim = at;
-			break;
-		}
-	}
-	HASH_DEL(stripe->table, victim);
-	memset(victim, 0, sizeof(*victim));
-	return victim;
+	return ch_recent_find(&stripe->recent, source);
 }
 
 /* The entry of a source that shows signs of life; NULL without memory. */
-static struct entry *touch(struct ch_sources *s, struct stripe *stripe,
-			   const struct guard_source *source)
+static struct ch_recent_entry *touch(struct ch_sources *s, struct stripe *stripe,
+				     const struct guard_source *source)
 {
-	struct entry *entry = find(stripe, source);
-
-	if (entry != NULL) {
-		HASH_DEL(stripe->table, entry); /* out and in again: the youngest now */
-	} else {
-		entry = HASH_COUNT(stripe->table) >= s->options.most / STRIPES + 1
-				? forget_one(stripe)
-				: calloc(1, sizeof(*entry));
-		if (entry == NULL)
-			return NULL;
-		entry->source = *source;
-	}
-	HASH_ADD(hh, stripe->table, source, sizeof(entry->source), entry);
-	return entry;
+	return ch_recent_touch(&stripe->recent, source, s->options.most / STRIPES + 1);
 }
 
 static bool is_banned(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns)
@@ -181,7 +131,7 @@ static bool is_banned(struct ch_sources *s, const struct guard_source *source, u
 	return banned;
 }
 
-static enum ch_arrival judge(struct ch_sources *s, struct entry *entry, uint64_t now_ns,
+static enum ch_arrival judge(struct ch_sources *s, struct ch_recent_entry *entry, uint64_t now_ns,
 			     struct ch_arrival_info *info)
 {
 	const struct guard_limit *limit = info->known ? &s->options.known : &s->options.unknown;
@@ -203,7 +153,7 @@ void ch_sources_arrive(struct ch_sources *s, const struct guard_source *source, 
 		       struct ch_arrival_info *info)
 {
 	struct stripe *stripe;
-	struct entry *entry;
+	struct ch_recent_entry *entry;
 
 	*info = (struct ch_arrival_info){.verdict = CH_ARRIVAL_WELCOME};
 	if (is_banned(s, source, now_ns))
@@ -226,7 +176,7 @@ void ch_sources_arrive(struct ch_sources *s, const struct guard_source *source, 
 void ch_sources_leave(struct ch_sources *s, const struct guard_source *source)
 {
 	struct stripe *stripe = lock_stripe(s, source);
-	struct entry *entry = find(stripe, source);
+	struct ch_recent_entry *entry = find(stripe, source);
 
 	if (entry != NULL && entry->pending > 0)
 		entry->pending--;
@@ -247,7 +197,7 @@ static void soften(struct ch_sources *s, const struct guard_source *source)
 void ch_sources_succeed(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns)
 {
 	struct stripe *stripe = lock_stripe(s, source);
-	struct entry *entry = touch(s, stripe, source);
+	struct ch_recent_entry *entry = touch(s, stripe, source);
 
 	if (entry != NULL) {
 		entry->known_until_ns = now_ns + s->options.known_ns;
@@ -258,7 +208,7 @@ void ch_sources_succeed(struct ch_sources *s, const struct guard_source *source,
 }
 
 /* Counts a failure. @return are there enough for a ban? */
-static bool count_failure(struct ch_sources *s, struct entry *entry, uint64_t now_ns)
+static bool count_failure(struct ch_sources *s, struct ch_recent_entry *entry, uint64_t now_ns)
 {
 	if (entry->known_until_ns > now_ns || s->options.failures == 0)
 		return false;
@@ -350,7 +300,7 @@ bool ch_sources_fail(struct ch_sources *s, const struct guard_source *source, ui
 		     struct ch_ban_change *change)
 {
 	struct stripe *stripe = lock_stripe(s, source);
-	struct entry *entry = touch(s, stripe, source);
+	struct ch_recent_entry *entry = touch(s, stripe, source);
 	bool banned = entry != NULL && count_failure(s, entry, now_ns);
 	struct ch_ban ban;
 
@@ -405,10 +355,12 @@ void ch_sources_load(struct ch_sources *s, uint64_t now_ns, struct ch_sources_lo
 {
 	*load = (struct ch_sources_load){0};
 	for (int i = 0; i < STRIPES; i++) {
+		const struct ch_recent *recent = &s->stripes[i].recent;
+
 		pthread_mutex_lock(&s->stripes[i].lock);
-		load->sources += HASH_COUNT(s->stripes[i].table);
-		for (struct entry *at = s->stripes[i].table; at != NULL; at = at->hh.next)
-			load->pending += at->pending;
+		load->sources += recent->count;
+		for (uint32_t n = 0; n < recent->count; n++)
+			load->pending += ch_recent_at(recent, n)->pending;
 		pthread_mutex_unlock(&s->stripes[i].lock);
 	}
 	pthread_mutex_lock(&s->ban_lock);

@@ -3,7 +3,9 @@
 
 #include "xml.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NOTIFICATION_NS "urn:ietf:params:xml:ns:netconf:notification:1.0"
@@ -23,6 +25,44 @@
 /** What the next feed has to do first. */
 enum { DUE_NOTHING, DUE_RELEASE, DUE_REPLY };
 
+/** What clients without a request share; nobody writes it. */
+static const struct ch_request no_requests[ENTRIES];
+
+static bool client_is_idle(const struct ch_client *client)
+{
+	return client->requests == no_requests;
+}
+
+static void client_forget_requests(struct ch_client *client)
+{
+	if (client->requests != NULL && !client_is_idle(client))
+		free(client->requests);
+	client->requests = (struct ch_request *)(uintptr_t)no_requests;
+}
+
+/** Memory for requests. @return 0 or -ENOMEM */
+static int client_hold_requests(struct ch_client *client)
+{
+	struct ch_request *made;
+
+	if (!client_is_idle(client))
+		return 0;
+	made = calloc(ENTRIES, sizeof(*made));
+	if (made == NULL)
+		return -ENOMEM;
+	client->requests = made;
+	return 0;
+}
+
+/** Gives the memory back once no request is out. */
+static void client_release_requests(struct ch_client *client)
+{
+	for (int i = 0; i < ENTRIES; i++)
+		if (client->requests[i].id != 0)
+			return;
+	client_forget_requests(client);
+}
+
 void ch_client_init(struct ch_client *client, const struct ch_client_limits *limits,
 		    struct ch_budget *budget)
 {
@@ -32,12 +72,14 @@ void ch_client_init(struct ch_client *client, const struct ch_client_limits *lim
 	client->next_id = 1;
 	client->state = CH_CLIENT_HELLO;
 	client->streaming = -1;
+	client_forget_requests(client);
 	ch_framer_init(&client->framer, &limits->framing);
 }
 
 void ch_client_deinit(struct ch_client *client)
 {
 	ch_buf_deinit(&client->partial);
+	client_forget_requests(client);
 }
 
 int ch_client_start(struct ch_client *client, struct ch_buf *out)
@@ -135,6 +177,7 @@ static struct ch_request client_settle(struct ch_client *client, int index)
 
 	memset(&client->requests[index], 0, sizeof(request));
 	client->streaming = -1;
+	client_release_requests(client);
 	return request;
 }
 
@@ -358,9 +401,9 @@ static uint32_t client_next_id(struct ch_client *client)
 	return id;
 }
 
-/** Frames an rpc and fills @request. @return the message-id or as ch_frame. */
-static int64_t client_send(struct ch_client *client, struct ch_request *request,
-			   struct ch_slice operation, struct ch_buf *out)
+/** Frames an rpc and takes the entry @index for it. @return the message-id or as ch_frame. */
+static int64_t client_send(struct ch_client *client, int index, struct ch_slice operation,
+			   struct ch_buf *out)
 {
 	uint32_t id = client_next_id(client);
 	char head[96];
@@ -371,13 +414,16 @@ static int64_t client_send(struct ch_client *client, struct ch_request *request,
 		operation,
 		CH_LIT("</rpc>"),
 	};
-	int err = ch_frame_parts((enum ch_framing)client->framer.framing, parts,
-				 sizeof(parts) / sizeof(parts[0]), out);
+	int err = client_hold_requests(client);
 
-	if (err != 0)
-		return err;
-	request->id = id;
-	return id;
+	if (err == 0)
+		err = ch_frame_parts((enum ch_framing)client->framer.framing, parts,
+				     sizeof(parts) / sizeof(parts[0]), out);
+	if (err == 0)
+		client->requests[index].id = id;
+	else
+		client_release_requests(client);
+	return err == 0 ? (int64_t)id : err;
 }
 
 static bool client_accepts(const struct ch_client *client)
@@ -391,19 +437,20 @@ static bool client_accepts(const struct ch_client *client)
 int64_t ch_client_request(struct ch_client *client, struct ch_slice operation, uint64_t deadline_ns,
 			  bool stream, uint64_t cookie, struct ch_buf *out)
 {
-	struct ch_request *request = client->requests;
-	struct ch_request *end = client->requests + CH_CLIENT_OUTSTANDING;
+	struct ch_request *request;
 	int64_t id;
+	int free_entry = 0;
 
 	if (!client_accepts(client))
 		return CH_E_STATE;
-	while (request < end && request->id != 0)
-		request++;
-	if (request == end)
+	while (free_entry < CH_CLIENT_OUTSTANDING && client->requests[free_entry].id != 0)
+		free_entry++;
+	if (free_entry == CH_CLIENT_OUTSTANDING)
 		return CH_E_LIMIT;
-	id = client_send(client, request, operation, out);
+	id = client_send(client, free_entry, operation, out);
 	if (id < 0)
 		return id;
+	request = &client->requests[free_entry];
 	request->cookie = cookie;
 	request->stream = stream;
 	request->deadline_ns = deadline_ns == TIMED_OUT ? TIMED_OUT - 1 : deadline_ns;
@@ -430,15 +477,15 @@ int64_t ch_client_subscribe(struct ch_client *client, uint64_t deadline_ns, uint
 
 int64_t ch_client_close(struct ch_client *client, uint64_t deadline_ns, struct ch_buf *out)
 {
-	struct ch_request *request = &client->requests[CLOSE_ENTRY];
 	int64_t id;
 
 	if (client->state != CH_CLIENT_OPEN)
 		return CH_E_STATE;
-	id = client_send(client, request, CH_LIT("<close-session/>"), out);
+	id = client_send(client, CLOSE_ENTRY, CH_LIT("<close-session/>"), out);
 	if (id < 0)
 		return id;
-	request->deadline_ns = deadline_ns == TIMED_OUT ? TIMED_OUT - 1 : deadline_ns;
+	client->requests[CLOSE_ENTRY].deadline_ns =
+		deadline_ns == TIMED_OUT ? TIMED_OUT - 1 : deadline_ns;
 	client->state = CH_CLIENT_CLOSING;
 	return id;
 }

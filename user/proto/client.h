@@ -48,8 +48,12 @@ struct ch_client {
 	struct ch_framer framer;
 	struct ch_buf partial; /**< the message in progress, when it straddles inputs */
 	struct ch_hello hello; /**< the device's, from OPEN on */
-	/** The last entry is kept for close-session. */
-	struct ch_request requests[CH_CLIENT_OUTSTANDING + 1];
+	/**
+	 * CH_CLIENT_OUTSTANDING + 1, the last of them for close-session. Memory of its own only while
+	 * a request is out: an idle session has none. Never NULL; free entries are all zero and may
+	 * not be written.
+	 */
+	struct ch_request *requests;
 	uint64_t copied;       /**< bytes that went through @partial, ever */
 	size_t next_scan;      /**< look for the start tag when @partial has so many bytes */
 	uint32_t next_id;      /**< message-id of the next request */

@@ -55,11 +55,10 @@ enum ch_heartbeat_result ch_heartbeat_received(struct ch_heartbeat *heartbeat,
 					       const uint8_t *record, size_t len, uint64_t now_ns,
 					       struct ch_slice *payload)
 {
-	uint64_t held;
 	uint8_t type;
 
-	if (!ch_log_allow(&heartbeat->records, now_ns, CH_HEARTBEAT_FLOOD_PER_SECOND,
-			  CH_HEARTBEAT_FLOOD_BURST, &held))
+	if (!ch_rate_allow(&heartbeat->records_tat_ns, now_ns, CH_HEARTBEAT_FLOOD_PER_SECOND,
+			   CH_HEARTBEAT_FLOOD_BURST))
 		return CH_HEARTBEAT_FLOOD;
 	if (heartbeat->mode == CH_HEARTBEAT_NONE ||
 	    !ch_heartbeat_parse(record, len, &type, payload))
@@ -68,8 +67,8 @@ enum ch_heartbeat_result ch_heartbeat_received(struct ch_heartbeat *heartbeat,
 		return response(heartbeat, *payload);
 	if (type != CH_HEARTBEAT_REQUEST)
 		return CH_HEARTBEAT_DISCARDED;
-	if (!ch_log_allow(&heartbeat->answers, now_ns, CH_HEARTBEAT_PER_SECOND, CH_HEARTBEAT_BURST,
-			  &held))
+	if (!ch_rate_allow(&heartbeat->answers_tat_ns, now_ns, CH_HEARTBEAT_PER_SECOND,
+			   CH_HEARTBEAT_BURST))
 		return CH_HEARTBEAT_CAPPED;
 	return CH_HEARTBEAT_ANSWER;
 }

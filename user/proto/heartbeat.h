@@ -56,8 +56,8 @@ struct ch_heartbeat {
 	uint8_t mode;			     /**< enum ch_heartbeat_mode: what the peer said */
 	uint8_t attempts;		     /**< requests since the peer was heard last */
 	bool in_flight;			     /**< a request of ours may still be answered */
-	struct ch_log_limit answers;
-	struct ch_log_limit records;
+	uint64_t answers_tat_ns; /**< rates, as ch_rate_allow keeps them */
+	uint64_t records_tat_ns;
 };
 
 void ch_heartbeat_init(struct ch_heartbeat *heartbeat, enum ch_heartbeat_mode mode,
