@@ -6,7 +6,7 @@
 BPF_PACKAGES := clang libbpf-dev bpftool
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c bpf/guard.h bpf/limit.h bpf/bpf.mk
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) bpf/bpf.mk
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(Q)clang -O2 -g -target bpf -mcpu=v3 -mllvm -no-stack-slot-sharing -mllvm -no-stack-coloring -Wall -Wextra $(if $(filter true,$(CI)),-Werror) \

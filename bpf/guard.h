@@ -8,6 +8,7 @@
 
 #define GUARD_LISTENERS 16
 #define GUARD_RULES 256 /**< rule 0: no prefix matched */
+#define GUARD_LOCALS 4096		   /**< addresses of this host that the early stage knows */
 #define GUARD_EVENT_PAUSE_NS 1000000000ull /**< one event per source and second at most */
 
 struct guard_source {
@@ -65,6 +66,10 @@ enum guard_verdict {
 	GUARD_VERDICTS
 };
 
+/** Where a SYN was judged. The early stage counts only what it refuses: the rest comes to the
+ * socket. */
+enum guard_stage { GUARD_STAGE_SOCKET, GUARD_STAGE_EARLY, GUARD_STAGES };
+
 struct guard_listener {
 	struct guard_source address; /**< zeros (v6) or ::ffff:0.0.0.0 (v4): any */
 	__u16 port;		     /**< host order; 0 ends the list */
@@ -91,19 +96,19 @@ struct guard_event {
 	__u8 verdict;
 	__u8 dry_run;
 	__u32 ifindex;
-	__u32 unused;
+	__u32 stage; /**< enum guard_stage */
 };
 
 /** Index into the per-CPU counters of verdicts. */
-static inline __u32 guard_verdict_slot(__u32 listener, __u32 verdict)
+static inline __u32 guard_verdict_slot(__u32 stage, __u32 listener, __u32 verdict)
 {
-	return listener * GUARD_VERDICTS + verdict;
+	return (stage * GUARD_LISTENERS + listener) * GUARD_VERDICTS + verdict;
 }
 
 /** Index into the per-CPU counters of rules. */
-static inline __u32 guard_rule_slot(__u32 listener, __u32 rule)
+static inline __u32 guard_rule_slot(__u32 stage, __u32 listener, __u32 rule)
 {
-	return listener * GUARD_RULES + rule;
+	return (stage * GUARD_LISTENERS + listener) * GUARD_RULES + rule;
 }
 
 _Static_assert(sizeof(struct guard_limit) == 16, "layout");

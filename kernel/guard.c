@@ -30,6 +30,8 @@ struct ch_guard {
 	uint32_t active;
 	struct side sides[2];
 	int cpus;
+	bool early;
+	char early_why[CH_GUARD_WHY];
 };
 
 /* libbpf speaks on standard error otherwise; what went wrong is told by our own sentence. */
@@ -66,6 +68,20 @@ static void explain(int err, char why[CH_GUARD_WHY])
 		snprintf(why, CH_GUARD_WHY, "the program cannot be loaded: %s", strerror(-err));
 }
 
+static void explain_early(int err, char why[CH_GUARD_WHY])
+{
+	if (err == -EPERM)
+		snprintf(why, CH_GUARD_WHY,
+			 "CAP_NET_ADMIN is missing (%s): start as root or with "
+			 "AmbientCapabilities=CAP_BPF CAP_NET_ADMIN",
+			 strerror(-err));
+	else
+		snprintf(why, CH_GUARD_WHY,
+			 "this kernel does not take the early program (%s): it needs Linux 5.18 or "
+			 "newer",
+			 strerror(-err));
+}
+
 static int on_event(void *ctx, void *data, size_t len)
 {
 	struct ch_guard *guard = ctx;
@@ -75,14 +91,18 @@ static int on_event(void *ctx, void *data, size_t len)
 	return 0;
 }
 
-static int load(struct ch_guard *guard, const struct ch_guard_options *options)
+static int load(struct ch_guard *guard, const struct ch_guard_options *options, bool early)
 {
 	int err;
 
 	guard->bpf = guard_bpf__open();
 	if (guard->bpf == NULL)
 		return -errno;
-	err = bpf_map__set_max_entries(guard->bpf->maps.bans, options->bans);
+	guard->early = early;
+	/* One that is not wanted must not ask for its capability. */
+	err = bpf_program__set_autoload(guard->bpf->progs.guard_early, early);
+	if (err == 0)
+		err = bpf_map__set_max_entries(guard->bpf->maps.bans, options->bans);
 	if (err == 0)
 		err = bpf_map__set_max_entries(guard->bpf->maps.buckets, options->sources);
 	if (err == 0)
@@ -91,6 +111,28 @@ static int load(struct ch_guard *guard, const struct ch_guard_options *options)
 		return err;
 	guard->ring = ring_buffer__new(bpf_map__fd(guard->bpf->maps.events), on_event, guard, NULL);
 	return guard->ring != NULL ? 0 : -errno;
+}
+
+static void unload(struct ch_guard *guard)
+{
+	ring_buffer__free(guard->ring);
+	guard_bpf__destroy(guard->bpf);
+	guard->ring = NULL;
+	guard->bpf = NULL;
+}
+
+static int load_what_goes(struct ch_guard *guard, const struct ch_guard_options *options)
+{
+	int err = load(guard, options, options->early);
+	int without;
+
+	if (err == 0 || !options->early)
+		return err;
+	unload(guard);
+	without = load(guard, options, false);
+	if (without == 0)
+		explain_early(err, guard->early_why);
+	return without;
 }
 
 int ch_guard_open(const struct ch_guard_options *options, struct ch_guard **guard,
@@ -104,7 +146,7 @@ int ch_guard_open(const struct ch_guard_options *options, struct ch_guard **guar
 		return -ENOMEM;
 	libbpf_set_print(say_nothing);
 	made->cpus = libbpf_num_possible_cpus();
-	err = made->cpus > 0 ? load(made, options) : made->cpus;
+	err = made->cpus > 0 ? load_what_goes(made, options) : made->cpus;
 	if (err == 0) {
 		*guard = made;
 		return 0;
@@ -118,11 +160,25 @@ void ch_guard_close(struct ch_guard *guard)
 {
 	if (guard == NULL)
 		return;
-	ring_buffer__free(guard->ring);
-	guard_bpf__destroy(guard->bpf);
+	unload(guard);
 	free(guard->sides[0].prefixes);
 	free(guard->sides[1].prefixes);
 	free(guard);
+}
+
+int ch_guard_early_program(const struct ch_guard *guard)
+{
+	return guard->early ? bpf_program__fd(guard->bpf->progs.guard_early) : -1;
+}
+
+int ch_guard_locals(const struct ch_guard *guard)
+{
+	return bpf_map__fd(guard->bpf->maps.locals);
+}
+
+const char *ch_guard_early_why(const struct ch_guard *guard)
+{
+	return guard->early_why;
 }
 
 int ch_guard_attach(struct ch_guard *guard, int listen_fd)
@@ -282,19 +338,35 @@ static int sum(const struct ch_guard *guard, const struct bpf_map *map, uint32_t
 	return err;
 }
 
+static int sum_stage(const struct ch_guard *guard, enum guard_stage stage, uint64_t *values,
+		     uint64_t verdicts[GUARD_LISTENERS][GUARD_VERDICTS],
+		     uint64_t rules[GUARD_LISTENERS][GUARD_RULES])
+{
+	int err = 0;
+
+	for (uint32_t l = 0; l < GUARD_LISTENERS && err == 0; l++) {
+		for (uint32_t v = 0; v < GUARD_VERDICTS && err == 0; v++)
+			err = sum(guard, guard->bpf->maps.verdicts, guard_verdict_slot(stage, l, v),
+				  values, &verdicts[l][v]);
+		for (uint32_t r = 0; r < GUARD_RULES && err == 0; r++)
+			err = sum(guard, guard->bpf->maps.rule_hits, guard_rule_slot(stage, l, r),
+				  values, &rules[l][r]);
+	}
+	return err;
+}
+
 int ch_guard_counters(const struct ch_guard *guard, struct ch_guard_counters *counters)
 {
 	uint64_t *values = calloc((size_t)guard->cpus, sizeof(*values));
 	int err = values != NULL ? 0 : -ENOMEM;
 
-	for (uint32_t l = 0; l < GUARD_LISTENERS && err == 0; l++) {
-		for (uint32_t v = 0; v < GUARD_VERDICTS && err == 0; v++)
-			err = sum(guard, guard->bpf->maps.verdicts, guard_verdict_slot(l, v),
-				  values, &counters->verdicts[l][v]);
-		for (uint32_t r = 0; r < GUARD_RULES && err == 0; r++)
-			err = sum(guard, guard->bpf->maps.rule_hits, guard_rule_slot(l, r), values,
-				  &counters->rules[l][r]);
-	}
+	memset(counters, 0, sizeof(*counters));
+	if (err == 0)
+		err = sum_stage(guard, GUARD_STAGE_SOCKET, values, counters->verdicts,
+				counters->rules);
+	if (err == 0 && guard->early)
+		err = sum_stage(guard, GUARD_STAGE_EARLY, values, counters->early_verdicts,
+				counters->early_rules);
 	free(values);
 	return err;
 }

@@ -21,16 +21,23 @@ struct ch_guard;
 struct ch_guard_options {
 	uint32_t bans;	  /**< entries */
 	uint32_t sources; /**< sources over their limit that are remembered */
+	bool early; /**< with the program of the early stage (kernel/early.h): CAP_NET_ADMIN too */
 };
 
 /**
- * Loads program and maps.
- * @return 0; -EPERM (a capability is missing), another negated errno (no eBPF here), with @why: what
- * is missing and what to do
+ * Loads programs and maps; where only the early stage's cannot be loaded, without it.
+ * @return 0; -EPERM (a capability is missing), another negated errno (no eBPF here), with @why:
+ * what is missing and what to do
  */
 CH_NODISCARD int ch_guard_open(const struct ch_guard_options *options, struct ch_guard **guard,
 			       char why[CH_GUARD_WHY]);
 void ch_guard_close(struct ch_guard *guard);
+
+/** What kernel/early.h takes; owned by the guard. @return -1: it was not loaded */
+int ch_guard_early_program(const struct ch_guard *guard);
+int ch_guard_locals(const struct ch_guard *guard);
+/** Why the early stage was not loaded although it was asked for; "". */
+const char *ch_guard_early_why(const struct ch_guard *guard);
 
 /** Puts the guard in front of a listening socket. Accepted sockets inherit it: see detach. */
 CH_NODISCARD int ch_guard_attach(struct ch_guard *guard, int listen_fd);
@@ -72,6 +79,9 @@ CH_NODISCARD int ch_guard_rules(struct ch_guard *guard, const struct guard_rule 
 struct ch_guard_counters {
 	uint64_t verdicts[GUARD_LISTENERS][GUARD_VERDICTS];
 	uint64_t rules[GUARD_LISTENERS][GUARD_RULES];
+	/** What the early stage refused; it did not come to the above. */
+	uint64_t early_verdicts[GUARD_LISTENERS][GUARD_VERDICTS];
+	uint64_t early_rules[GUARD_LISTENERS][GUARD_RULES];
 };
 CH_NODISCARD int ch_guard_counters(const struct ch_guard *guard,
 				   struct ch_guard_counters *counters);

@@ -23,6 +23,7 @@ pair()
 		there ip link set vb up && there ip link set lo up || return
 	ip neigh replace 10.76.0.2 lladdr 02:00:00:00:00:02 dev va nud permanent
 	ip neigh replace fd76::2 lladdr 02:00:00:00:00:02 dev va nud permanent
+	there ip neigh replace fd76::1 lladdr 02:00:00:00:00:01 dev vb nud permanent
 	for behind in 10.77.0.0/16 192.0.2.0/24; do ip route add $behind via 10.76.0.2 || return; done
 	ip route add fd77::/32 via fd76::2
 }

@@ -3,9 +3,11 @@
 #include "user/core/option.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -118,22 +120,46 @@ static int open_proc(int peer, const char *what)
 	return fd;
 }
 
-int syns_socket_at(int peer, int domain, int type)
+/* @return the namespace to go back to */
+static int enter(int peer)
 {
 	int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	int there = open_proc(peer, "ns/net");
-	int fd;
 
 	if (setns(there, CLONE_NEWNET) != 0)
 		err(1, "the far network namespace");
-	fd = socket(domain, type | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		err(1, "a socket of the far network namespace");
+	close(there);
+	return here;
+}
+
+static void leave(int here)
+{
 	if (setns(here, CLONE_NEWNET) != 0)
 		err(1, "the near network namespace");
 	close(here);
-	close(there);
+}
+
+int syns_socket_at(int peer, int domain, int type)
+{
+	int here = enter(peer);
+	int fd = socket(domain, type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		err(1, "a socket of the far network namespace");
+	leave(here);
 	return fd;
+}
+
+int syns_program_at(int peer, int program)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
+	int here = enter(peer);
+	int link = bpf_link_create(program, (int)if_nametoindex(FAR_INTERFACE), BPF_XDP, &native);
+
+	if (link < 0)
+		err(1, "%s takes no XDP program", FAR_INTERFACE);
+	leave(here);
+	return link;
 }
 
 static void bind_to_interface(int fd)

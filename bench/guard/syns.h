@@ -34,5 +34,11 @@ void syns_send(struct syns *syns, uint64_t count);
 /** Frames that the pair lost on the way since it was made: the receiver's queue was full. */
 uint64_t syns_lost(struct syns *syns);
 
+/**
+ * Puts an XDP program on the far end: only then does a pair hand over what the near end sends back
+ * from its driver. It ends with the returned descriptor.
+ */
+int syns_program_at(int peer, int program);
+
 /** Makes a socket in the namespace of the process @peer. */
 int syns_socket_at(int peer, int domain, int type);

@@ -5,6 +5,7 @@
  * tests do.
  */
 #include "bench/guard/syns.h"
+#include "kernel/early.h"
 #include "kernel/guard.h"
 #include "kernel/sock.h"
 
@@ -347,6 +348,149 @@ static void drop_capabilities(void)
 		err(1, "capabilities cannot be dropped");
 }
 
+/* --- the early stage --- */
+
+static void note(void *ctx, const struct ch_early_state *state)
+{
+	*(struct ch_early_state *)ctx = *state;
+}
+
+static uint64_t early_hits(uint32_t rule)
+{
+	struct ch_guard_counters now = counters();
+
+	return now.early_rules[0][rule] + now.early_rules[1][rule];
+}
+
+static uint64_t socket_verdicts(void)
+{
+	struct ch_guard_counters now = counters();
+	uint64_t all = 0;
+
+	for (int v = 0; v < GUARD_VERDICTS; v++)
+		all += now.verdicts[0][v] + now.verdicts[1][v];
+	return all;
+}
+
+static void judges_early(void)
+{
+	struct guard_rule rules[GUARD_RULES] = {
+		[1].action = GUARD_ACTION_DROP, [2].action = GUARD_ACTION_REJECT};
+	const struct ch_guard_prefix prefixes[] = {prefix("10.77.1.0", 96 + 24, 1),
+						   prefix("fd77:0:1::", 48, 1),
+						   prefix("10.77.2.0", 96 + 24, 2)};
+	uint64_t drops = early_hits(1);
+	uint64_t rejections = early_hits(2);
+	uint64_t came;
+
+	set_rules(rules, prefixes, 3);
+	came = socket_verdicts();
+	fire("10.77.1.9", "10.76.0.1", 3);
+	fire("fd77:0:1:5::1", "fd76::1", 4);
+	equal("early: denied SYNs of both families are dropped", early_hits(1) - drops, 7);
+	equal("early: and no listener sees them", socket_verdicts() - came, 0);
+	equal("early: a kernel that connects from a denied prefix hears nothing",
+	      (uint64_t)-connect_from("10.77.1.5"), ETIMEDOUT);
+	equal("early: one from a rejected prefix is refused at once",
+	      (uint64_t)-connect_from("10.77.2.5"), ECONNREFUSED);
+	equal("early: by one answer to one SYN", early_hits(2) - rejections, 1);
+	came = socket_verdicts();
+	equal("early: others connect", (uint64_t)-connect_from("10.76.0.2"), 0);
+	claim("early: and the listener judges them", socket_verdicts() > came, "verdicts",
+	      socket_verdicts() - came, 1);
+}
+
+static void counts_exactly_early(void)
+{
+	struct guard_rule rules[GUARD_RULES] = {[3].action = GUARD_ACTION_DROP};
+	const struct ch_guard_prefix denied = prefix("10.77.4.0", 96 + 24, 3);
+	uint64_t lost_before = lost();
+	uint64_t came = socket_verdicts();
+	uint64_t sent;
+
+	set_rules(rules, &denied, 1);
+	open_fire("10.77.4.1", EXACT / 4);
+	sent = cease_fire() - (lost() - lost_before);
+	equal("early: each of many SYNs is counted, on all CPUs at once", early_hits(3), sent);
+	equal("early: and none of them twice", socket_verdicts() - came, 0);
+}
+
+/* As swaps_under_fire: who passes comes to the listener. */
+static void swaps_under_fire_early(void)
+{
+	struct guard_rule rules[GUARD_RULES] = {
+		[4].action = GUARD_ACTION_DROP, [5].action = GUARD_ACTION_DROP};
+	const struct ch_guard_prefix sets[2] = {prefix("10.77.5.0", 96 + 24, 4),
+						prefix("10.77.5.0", 96 + 24, 5)};
+	uint64_t came, lost_before, sent;
+
+	set_rules(rules, &sets[0], 1);
+	came = socket_verdicts();
+	lost_before = lost();
+	open_fire("10.77.5.1", 0);
+	for (int i = 0; i < SMALL_SWAPS / 4; i++)
+		set_rules(rules, &sets[(i + 1) % 2], 1);
+	sent = cease_fire() - (lost() - lost_before);
+	equal("early: swaps of rules under fire let nobody in", socket_verdicts() - came,
+	      0);
+	equal("early: and each SYN was judged by the one or the other",
+	      early_hits(4) + early_hits(5), sent);
+}
+
+static struct ch_early *open_early(bool generic, const char *mode)
+{
+	const struct ch_early_options options = {
+		.program = ch_guard_early_program(guard),
+		.locals = ch_guard_locals(guard),
+		.interfaces = "va",
+		.generic = generic,
+		.why = "",
+	};
+	struct ch_early_state state = {0};
+	struct ch_early *early;
+
+	if (ch_early_new(&options, &early) != 0)
+		errx(1, "no early stage");
+	ch_early_tend(early, ch_now_ns(), note, &state);
+	claim(generic ? "early: the program is put behind the driver where that is wanted"
+		      : "early: the program is taken by the driver",
+	      state.mode != NULL && strcmp(state.mode, mode) == 0, state.why, 0, 1);
+	return early;
+}
+
+/* A guard of its own, with both stages. */
+static void works_early(void)
+{
+	const struct ch_guard_options options = {.bans = 16, .sources = 64, .early = true};
+	struct ch_guard *before = guard;
+	struct ch_early *early;
+	char why[CH_GUARD_WHY];
+	int far;
+
+	if (ch_guard_open(&options, &guard, why) != 0 || ch_guard_early_program(guard) < 0)
+		errx(1, "no guard with an early stage: %s", ch_guard_early_why(guard));
+	for (int i = 0; i < 2; i++)
+		if (ch_guard_attach(guard, listeners[i]) != 0)
+			errx(1, "the guard cannot be attached");
+	if (ch_guard_set(guard, &settings) != 0)
+		errx(1, "no settings");
+	far = syns_program_at(peer, ch_guard_early_program(guard));
+	early = open_early(false, "native");
+	judges_early();
+	counts_exactly_early();
+	swaps_under_fire_early();
+	ch_early_free(early);
+	close(far);
+	early = open_early(true, "generic");
+	judges_early();
+	ch_early_free(early);
+	ch_guard_close(guard);
+	guard = before;
+	for (int i = 0; i < 2; i++)
+		if (ch_guard_attach(guard, listeners[i]) != 0)
+			errx(1, "the guard cannot be attached");
+}
+
 /* Last of all: there is no way back. The gun was loaded before. */
 static void works_without_capabilities(void)
 {
@@ -404,6 +548,7 @@ int main(int argc, char **argv)
 	swaps_under_fire(1, SMALL_SWAPS, "a hundred swaps in a row leave none either");
 	counts_lost_events();
 	says_when_full();
+	works_early();
 	works_without_capabilities();
 	ch_guard_close(guard);
 	return 0;
