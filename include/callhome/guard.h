@@ -46,16 +46,29 @@ CH_NODISCARD int ch_collector_unban(struct ch_collector *collector, const char *
 /** A kind of verdict. Counted since the reset, and since the start. */
 struct ch_collector_verdict {
 	const char *name;
-	uint64_t kernel, kernel_total; /**< connection attempts */
+	uint64_t kernel, kernel_total; /**< connection attempts that came to a listener */
 	uint64_t accept, accept_total; /**< accepted connections */
+	uint64_t early, early_total;   /**< connection attempts that the early stage refused */
 };
 
 #define CH_COLLECTOR_VERDICTS 16
+#define CH_COLLECTOR_INTERFACES 8
+
+/** An interface of the early stage. */
+struct ch_collector_interface {
+	char name[16];
+	const char *mode; /**< "native" (in the driver), "generic" (behind it); NULL = it is not
+			     there */
+	char why[256];	  /**< why not, or what it does not see; "" */
+};
 
 struct ch_collector_guard {
 	const char *mode;  /**< as configured: "auto", "require", "userspace", "off" */
 	const char *where; /**< "kernel" (and at accept), "accept", "off" */
 	char why[256];	   /**< why not in the kernel, although the mode wants it; "" */
+	const char *early; /**< as configured: "off", "xdp", "xdp-generic" */
+	struct ch_collector_interface interfaces[CH_COLLECTOR_INTERFACES];
+	uint32_t interface_count;
 	bool dry_run;
 	uint32_t v4_prefix, v6_prefix; /**< what counts as one source */
 	uint64_t sessions, max_sessions;
@@ -87,6 +100,9 @@ struct ch_collector_rule {
 	/** In the kernel, by listener, in the order of the configuration. */
 	uint64_t listener_kernel[CH_COLLECTOR_LISTENERS];
 	uint64_t listener_kernel_total[CH_COLLECTOR_LISTENERS];
+	uint64_t early, early_total; /**< refused by the early stage */
+	uint64_t listener_early[CH_COLLECTOR_LISTENERS];
+	uint64_t listener_early_total[CH_COLLECTOR_LISTENERS];
 };
 /** Copies at most @most rules. @return how many there are, at most CH_COLLECTOR_RULES - 1 */
 size_t ch_collector_rules(const struct ch_collector *collector, struct ch_collector_rule *rules,

@@ -29,16 +29,16 @@ operator()
 	matches "$1: more than a source cannot be banned" "$(cli ban add 127.0.8.0/24 2>&1)" 'is not one source: that is an IPv4 /32'
 	# row: 2.9.3
 	matches "$1: hits are counted by rule" "$(cli guard rules --json | grep '"rule":"foes"' | tr -d '\n')" \
-		'"prefixes":1,"kernel":[0-9]+,"accept":[0-9]+,"kernel_total":[0-9]+'
+		'"prefixes":1,"early":0,"kernel":[0-9]+,"accept":[0-9]+,"early_total":0,"kernel_total":[0-9]+'
 	try 127.2.3.4 >/dev/null
 	equals "$1: a hit of a rule counts" "$(cli guard rules --json | awk '/"rule":"foes"/ && !/"kernel":0,"accept":0,/' | wc -l)" 1
 	cli guard reset foes >/dev/null
 	# row: 2.9.6 = *reset*
 	matches "$1: a reset begins a rule's counters anew and loses nothing" "$(cli guard rules --json | grep '"rule":"foes"')" \
-		'"kernel":0,"accept":0,"kernel_total":([1-9][0-9]*,"accept_total":0|0,"accept_total":[1-9])'
+		'"kernel":0,"accept":0,"early_total":0,"kernel_total":([1-9][0-9]*,"accept_total":0|0,"accept_total":[1-9])'
 	equals "$1: no other rule's" "$(cli guard rules --json | awk '/"rule":"friends"/ && !/"kernel":0,"accept":0,/' | wc -l)" 1
 	cli guard reset >/dev/null
-	matches "$1: everything is reset" "$(cli guard stats)" "denied +0 +0"
+	matches "$1: everything is reset" "$(cli guard stats)" "denied +0 +0 +0"
 }
 
 # claims WHERE BANNED: what holds in the kernel (BANNED=silent) and at accept (BANNED=reset) alike.

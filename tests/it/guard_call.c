@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guard-call SOURCE PORT MS: connects from SOURCE to 127.0.0.1:PORT, sends what is no TLS and
- * prints what came back within MS: "reached" (a ClientHello), "reset" or "silent".
+ * guard-call SOURCE PORT MS [TO]: connects from SOURCE to PORT of TO (127.0.0.1), sends what is no
+ * TLS and prints what came back within MS: "reached" (a ClientHello), "refused" (a reset instead of
+ * a connection), "reset" (a reset of the connection) or "silent".
  */
 #include "user/core/option.h"
 
@@ -23,14 +24,33 @@ static uint64_t number(const char *text, uint64_t most)
 	return value;
 }
 
-static const char *call(int fd, const struct sockaddr_in *to)
+union endpoint {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* @return its length; 0: it is no address */
+static socklen_t read_address(const char *text, uint16_t port, union endpoint *endpoint)
+{
+	*endpoint = (union endpoint){.v4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
+	if (inet_pton(AF_INET, text, &endpoint->v4.sin_addr) == 1)
+		return sizeof(endpoint->v4);
+	*endpoint = (union endpoint){.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)}};
+	return inet_pton(AF_INET6, text, &endpoint->v6.sin6_addr) == 1 ? sizeof(endpoint->v6) : 0;
+}
+
+static const char *call(int fd, const union endpoint *to, socklen_t len)
 {
 	static const char garbage[] = "this is no TLS\n";
 	char byte;
 	ssize_t got = -1;
 
-	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0 &&
-	    send(fd, garbage, sizeof(garbage) - 1, MSG_NOSIGNAL) > 0)
+	int connected = connect(fd, &to->any, len);
+
+	if (connected != 0 && errno == ECONNREFUSED)
+		return "refused";
+	if (connected == 0 && send(fd, garbage, sizeof(garbage) - 1, MSG_NOSIGNAL) > 0)
 		got = recv(fd, &byte, 1, 0);
 	if (got > 0)
 		return "reached";
@@ -40,23 +60,27 @@ static const char *call(int fd, const struct sockaddr_in *to)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in from = {.sin_family = AF_INET};
-	struct sockaddr_in to = {.sin_family = AF_INET};
+	union endpoint from, to;
+	socklen_t from_len, to_len;
 	struct timeval wait;
 	uint64_t ms;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
 
-	if (argc != 4 || inet_pton(AF_INET, argv[1], &from.sin_addr) != 1)
-		errx(2, "usage: guard-call SOURCE PORT MS");
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	to.sin_port = htons((uint16_t)number(argv[2], 65535));
+	if (argc < 4 || argc > 5)
+		errx(2, "usage: guard-call SOURCE PORT MS [TO]");
+	from_len = read_address(argv[1], 0, &from);
+	to_len = read_address(argc == 5 ? argv[4] : "127.0.0.1",
+			      (uint16_t)number(argv[2], 65535), &to);
+	if (from_len == 0 || from_len != to_len)
+		errx(2, "%s is no address that can call", argv[1]);
 	ms = number(argv[3], 60000);
+	fd = socket(from.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	wait = (struct timeval){(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) != 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) != 0 ||
-	    bind(fd, (struct sockaddr *)&from, sizeof(from)) != 0)
+	    bind(fd, &from.any, from_len) != 0)
 		err(1, "%s", argv[1]);
-	puts(call(fd, &to));
+	puts(call(fd, &to, to_len));
 	close(fd);
 	return 0;
 }

@@ -553,6 +553,9 @@ void ch_collector_guard(const struct ch_collector *fake, struct ch_collector_gua
 	*view = (struct ch_collector_guard){
 		.mode = "auto",
 		.where = fake->poor_guard ? "accept" : "kernel",
+		.early = fake->poor_guard ? "xdp" : "off",
+		.interfaces = {{"eth0", "native", ""}, {"eth1", NULL, "there is no interface eth1"}},
+		.interface_count = fake->poor_guard ? 2 : 0,
 		.v4_prefix = 32,
 		.v6_prefix = 64,
 		.sessions = 987,
@@ -567,7 +570,7 @@ void ch_collector_guard(const struct ch_collector *fake, struct ch_collector_gua
 		.syncookies = !fake->poor_guard,
 		.backlog = 4096,
 		.somaxconn = fake->poor_guard ? 128 : 4096,
-		.verdicts = {{"pass", 900, 1900, 800, 1800}, {"banned", 70, 70, 0, 0}},
+		.verdicts = {{"pass", 900, 1900, 800, 1800, 0, 0}, {"banned", 70, 70, 0, 0, 40, 90}},
 		.verdict_count = 2,
 	};
 	if (fake->poor_guard)
@@ -578,8 +581,9 @@ size_t ch_collector_rules(const struct ch_collector *fake, struct ch_collector_r
 			  size_t most)
 {
 	static const struct ch_collector_rule all[] = {
-		{"friends", "permit", 1, 5, 15, 4, 14, 0, {3, 2}, {9, 6}},
-		{"foes", "drop", 100000, 8, 8, 0, 0, UINT64_C(1767225600000000000), {8}, {8}},
+		{"friends", "permit", 1, 5, 15, 4, 14, 0, {3, 2}, {9, 6}, 0, 0, {0}, {0}},
+		{"foes", "drop", 100000, 8, 8, 0, 0, UINT64_C(1767225600000000000), {8}, {8}, 6, 16,
+		 {1, 5}, {2, 14}},
 	};
 
 	(void)fake;

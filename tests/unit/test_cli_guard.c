@@ -99,9 +99,9 @@ Test(cli_guard, stats_say_where_how_close_and_what)
 	       "1024 bans\n"
 	       "counted  since the start\n"
 	       "\n"
-	       "VERDICT  KERNEL  ACCEPT\n"
-	       "pass     900     800\n"
-	       "banned   70      0\n",
+	       "VERDICT  EARLY  KERNEL  ACCEPT\n"
+	       "pass     0      900     800\n"
+	       "banned   40     70      0\n",
 	       "");
 	run_with("guard stats --json", "");
 	cr_expect_eq(outcome.exit, 0);
@@ -112,13 +112,13 @@ Test(cli_guard, stats_say_where_how_close_and_what)
 Test(cli_guard, rules_show_their_hits_by_listener)
 {
 	expect("guard rules", 0,
-	       "RULE     ACTION  PREFIXES  SINCE                 LISTENER        KERNEL  ACCEPT\n"
-	       "friends  permit  1         start                 all             5       4\n"
-	       "                                                 192.0.2.9:4334  3       -\n"
-	       "                                                 192.0.2.9:4335  2       -\n"
-	       "foes     drop    100000    2026-01-01T00:00:00Z  all             8       0\n"
-	       "                                                 192.0.2.9:4334  8       -\n"
-	       "                                                 192.0.2.9:4335  0       -\n",
+	       "RULE     ACTION  PREFIXES  SINCE                 LISTENER        EARLY  KERNEL  ACCEPT\n"
+	       "friends  permit  1         start                 all             0      5       4\n"
+	       "                                                 192.0.2.9:4334  0      3       -\n"
+	       "                                                 192.0.2.9:4335  0      2       -\n"
+	       "foes     drop    100000    2026-01-01T00:00:00Z  all             6      8       0\n"
+	       "                                                 192.0.2.9:4334  1      8       -\n"
+	       "                                                 192.0.2.9:4335  5      0       -\n",
 	       "");
 	run_with("guard rules --json", "");
 	cr_expect_eq(outcome.exit, 0);
@@ -147,11 +147,14 @@ Test(cli_guard_alone, status_and_doctor_name_what_is_missing)
 {
 	serve_prepared(fake_poor_guard);
 	expect_in("status", 0,
-		  "guard          at accept only (guard.mode: auto): CAP_BPF is missing\n"
+		  "guard          at accept only (guard.mode: auto): CAP_BPF is missing; early on eth0 "
+		  "(native), eth1 (not: there is no interface eth1)\n"
 		  "limits         987 of 10000 sessions, 13 of 500 logging in, 1200 of 16384 "
 		  "sources, 2 of 1024 bans\n");
 	expect_in("doctor", 1,
 		  "WRONG the guard works where guard.mode wants it: CAP_BPF is missing\n"
+		  "ok    the guard's early stage works on eth0\n"
+		  "WRONG the guard's early stage works on eth1: there is no interface eth1\n"
 		  "WRONG SYN cookies are on: set the sysctl net.ipv4.tcp_syncookies to 1; without "
 		  "them a flood of forged SYNs keeps every device out\n"
 		  "WRONG the backlog of the listeners is as long as configured: raise the sysctl "

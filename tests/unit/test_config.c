@@ -122,6 +122,18 @@ Test(config, warns_that_no_heartbeats_do_not_conform)
 	ch_config_free(c);
 }
 
+Test(config, reads_on_which_interfaces_the_guard_works_early)
+{
+	struct ch_config *c = parse_well(REST "guard: {early: xdp, interface: \"eth0,eth1\"}\n");
+
+	cr_expect_eq(c->guard.early, CH_GATE_EARLY_XDP);
+	cr_expect_str_eq(c->guard.interfaces, "eth0,eth1");
+	ch_config_free(c);
+	c = parse_well(REST "guard: {mode: require, early: xdp-generic, interface: bond0.100}\n");
+	cr_expect_eq(c->guard.early, CH_GATE_EARLY_XDP_GENERIC);
+	ch_config_free(c);
+}
+
 Test(config, passes_over_a_byte_order_mark)
 {
 	ch_config_free(parse_well("\xef\xbb\xbf" REST));
@@ -315,6 +327,31 @@ Test(config, names_what_is_not_yaml_or_not_wanted)
 				   "remove it"},
 		{"a: \"x\\0y\"\n", "dir/c.yaml:1:4: a control character or line break in a value; "
 				   "remove it"},
+	};
+
+	CHECK(rows);
+}
+
+Test(config, names_what_an_early_stage_lacks)
+{
+	static const struct mistake rows[] = {
+		{REST "guard: {early: xdp}\n", "dir/c.yaml:4:16: guard.early: on which interface? Add "
+						"\"interface: eth0\""},
+		{REST "guard: {interface: eth0}\n",
+		 "dir/c.yaml:4:20: guard.interface: without an early stage nothing is done there; add "
+		 "\"early: xdp\" or remove it"},
+		{REST "guard: {mode: userspace, early: xdp, interface: eth0}\n",
+		 "dir/c.yaml:4:33: guard.early: it works in the kernel, and guard.mode does not let it; "
+		 "set that to auto or require, or remove this"},
+		{REST "guard: {mode: off, early: xdp, interface: eth0}\n",
+		 "dir/c.yaml:4:27: guard.early: it works in the kernel, and guard.mode does not let it; "
+		 "set that to auto or require, or remove this"},
+		{REST "guard: {early: tc, interface: eth0}\n",
+		 "dir/c.yaml:4:16: guard.early: \"tc\" is not allowed; write one of: off, xdp, "
+		 "xdp-generic"},
+		{REST "guard: {early: xdp, interface: \"eth0,eth0\"}\n",
+		 "dir/c.yaml:4:32: guard.interface: \"eth0,eth0\" is not a list of interfaces; write "
+		 "eth0, or up to eight different ones with commas between: eth0,eth1"},
 	};
 
 	CHECK(rows);

@@ -81,6 +81,17 @@ Test(config_diff, what_a_reload_applies_is_not_named)
 	"credentials: [{name: other, tls-cert: x.pem, tls-key: x.key}]\n"                          \
 	"devices: {file: e.csv, database: " name "}\n"
 
+Test(config_diff, what_of_the_guard_needs_a_restart_is_named)
+{
+	expect(REST,
+	       "guard: {mode: require, early: xdp, interface: eth0, v4-prefix: 24, v6-prefix: 48, "
+	       "max-sources: 100, max-bans: 100, bans-file: bans, source-rate: 7}\n" REST,
+	       CHANGED("guard.mode") CHANGED("guard.early") CHANGED("guard.interface")
+		       CHANGED("guard.v4-prefix") CHANGED("guard.v6-prefix")
+			       CHANGED("guard.max-sources") CHANGED("guard.max-bans")
+				       CHANGED("guard.bans-file"));
+}
+
 Test(config_diff, another_database_needs_a_restart)
 {
 	expect(WITH_DATABASE("a.db"), WITH_DATABASE("a.db"), "");

@@ -109,8 +109,9 @@ Test(control_guard, says_why_a_source_is_not_banned)
 	cr_expect_str_eq(fake_guard_change(fake), "", "nothing was done");
 }
 
-#define STATE(where, why, cookies, somaxconn)                                                      \
-	"\"mode\":\"auto\",\"where\":\"" where "\",\"why\":\"" why "\",\"dry_run\":false,"         \
+#define STATE(where, why, early, cookies, somaxconn)                                               \
+	"\"mode\":\"auto\",\"where\":\"" where "\",\"why\":\"" why "\",\"early\":" early      \
+	",\"dry_run\":false,"                                                                      \
 	"\"limits\":{\"sessions\":{\"used\":987,\"limit\":10000},"                                 \
 	"\"handshakes\":{\"used\":13,\"limit\":500},"                                              \
 	"\"sources\":{\"used\":1200,\"limit\":16384},\"bans\":{\"used\":2,\"limit\":1024}},"       \
@@ -121,14 +122,13 @@ Test(control_guard, shows_where_it_works_what_it_counted_and_how_close_its_limit
 	expect_body(
 		"GET", "/v1/guard",
 		"{" STATE(
-			"kernel", "", "true",
+			"kernel", "", "{\"stage\":\"off\",\"interfaces\":[]}", "true",
 			"4096") ",\"v4_prefix\":32,\"v6_prefix\":64,"
 				"\"logging_in\":13,\"bans_failed\":0,\"reset\":null,\"verdicts\":["
-				"{\"verdict\":\"pass\",\"kernel\":900,\"accept\":800,\"kernel_"
-				"total\":1900,"
-				"\"accept_total\":1800},{\"verdict\":\"banned\",\"kernel\":70,"
-				"\"accept\":0,"
-				"\"kernel_total\":70,\"accept_total\":0}]}\n");
+				"{\"verdict\":\"pass\",\"early\":0,\"kernel\":900,\"accept\":800,"
+				"\"early_total\":0,\"kernel_total\":1900,\"accept_total\":1800},"
+				"{\"verdict\":\"banned\",\"early\":40,\"kernel\":70,\"accept\":0,"
+				"\"early_total\":90,\"kernel_total\":70,\"accept_total\":0}]}\n");
 }
 
 Test(control_guard, is_part_of_the_status)
@@ -137,8 +137,12 @@ Test(control_guard, is_part_of_the_status)
 
 	fake_poor_guard(fake);
 	answer = request("GET", "/v1/status", NULL);
-	cr_expect_not_null(strstr(answer.body, "\"guard\":{" STATE("accept", "CAP_BPF is missing",
-								   "false", "128") "}"),
+	cr_expect_not_null(strstr(answer.body, "\"guard\":{" STATE(
+				"accept", "CAP_BPF is missing",
+				"{\"stage\":\"xdp\",\"interfaces\":[{\"interface\":\"eth0\","
+				"\"mode\":\"native\",\"why\":\"\"},{\"interface\":\"eth1\","
+				"\"mode\":\"none\",\"why\":\"there is no interface eth1\"}]}",
+				"false", "128") "}"),
 			   "%s", answer.body);
 	free(answer.text);
 }
@@ -147,16 +151,20 @@ Test(control_guard, is_part_of_the_status)
 Test(control_guard, shows_each_rule_with_its_hits_by_listener)
 {
 	expect_body("GET", "/v1/guard/rules",
-		    "{\"rule\":\"friends\",\"action\":\"permit\",\"prefixes\":1,\"kernel\":5,"
-		    "\"accept\":4,\"kernel_total\":15,\"accept_total\":14,\"reset\":null,"
-		    "\"listeners\":[{\"listener\":\"192.0.2.9:4334\",\"kernel\":3,"
-		    "\"kernel_total\":9},{\"listener\":\"192.0.2.9:4335\",\"kernel\":2,"
-		    "\"kernel_total\":6}]}\n"
-		    "{\"rule\":\"foes\",\"action\":\"drop\",\"prefixes\":100000,\"kernel\":8,"
-		    "\"accept\":0,\"kernel_total\":8,\"accept_total\":0,"
-		    "\"reset\":\"2026-01-01T00:00:00.000Z\",\"listeners\":["
-		    "{\"listener\":\"192.0.2.9:4334\",\"kernel\":8,\"kernel_total\":8},"
-		    "{\"listener\":\"192.0.2.9:4335\",\"kernel\":0,\"kernel_total\":0}]}\n");
+		    "{\"rule\":\"friends\",\"action\":\"permit\",\"prefixes\":1,\"early\":0,"
+		    "\"kernel\":5,\"accept\":4,\"early_total\":0,\"kernel_total\":15,"
+		    "\"accept_total\":14,\"reset\":null,\"listeners\":["
+		    "{\"listener\":\"192.0.2.9:4334\",\"early\":0,\"kernel\":3,"
+		    "\"early_total\":0,\"kernel_total\":9},"
+		    "{\"listener\":\"192.0.2.9:4335\",\"early\":0,\"kernel\":2,"
+		    "\"early_total\":0,\"kernel_total\":6}]}\n"
+		    "{\"rule\":\"foes\",\"action\":\"drop\",\"prefixes\":100000,\"early\":6,"
+		    "\"kernel\":8,\"accept\":0,\"early_total\":16,\"kernel_total\":8,"
+		    "\"accept_total\":0,\"reset\":\"2026-01-01T00:00:00.000Z\",\"listeners\":["
+		    "{\"listener\":\"192.0.2.9:4334\",\"early\":1,\"kernel\":8,"
+		    "\"early_total\":2,\"kernel_total\":8},"
+		    "{\"listener\":\"192.0.2.9:4335\",\"early\":5,\"kernel\":0,"
+		    "\"early_total\":14,\"kernel_total\":0}]}\n");
 }
 
 Test(control_guard, resets_one_rule_or_all)

@@ -17,6 +17,26 @@ static int finding(bool good, const char *text, const char *advice)
 	return good ? 0 : 1;
 }
 
+/** The early stage, where one is configured. */
+static int examine_early(const json_t *early)
+{
+	const json_t *interface;
+	int wrong = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(early, "interfaces"), i, interface)
+	{
+		const char *name = json_string_value(json_object_get(interface, "interface"));
+		const char *why = json_string_value(json_object_get(interface, "why"));
+		char text[64];
+
+		snprintf(text, sizeof(text), "the guard's early stage works on %.16s",
+			 name != NULL ? name : "");
+		wrong += finding(why == NULL || why[0] == '\0', text, why);
+	}
+	return wrong;
+}
+
 /** What the defence of the listeners needs of this host. */
 static int examine_guard(const json_t *guard)
 {
@@ -30,6 +50,7 @@ static int examine_guard(const json_t *guard)
 		return 0;
 	wrong += finding(why == NULL || why[0] == '\0', "the guard works where guard.mode wants it",
 			 why);
+	wrong += examine_early(json_object_get(guard, "early"));
 	wrong +=
 		finding(json_is_true(json_object_get(json_object_get(guard, "host"), "syncookies")),
 			"SYN cookies are on",

@@ -35,6 +35,30 @@ void guard_print_limits(const json_t *guard)
 	print_load(limits, "bans", "bans");
 }
 
+static void print_early(const struct cli *cli, const json_t *early)
+{
+	const json_t *interface;
+	const char *before = "; early on ";
+	size_t i;
+
+	json_array_foreach(json_object_get(early, "interfaces"), i, interface)
+	{
+		const char *mode = text(interface, "mode");
+		const char *why = text(interface, "why");
+
+		fputs(before, stdout);
+		before = ", ";
+		output_bytes(cli, text(interface, "interface"),
+			     strlen(text(interface, "interface")), CLEAN_CELL);
+		printf(" (%s", strcmp(mode, "none") == 0 ? "not" : mode);
+		if (why[0] != '\0') {
+			fputs(": ", stdout);
+			output_bytes(cli, why, strlen(why), CLEAN_CELL);
+		}
+		fputs(")", stdout);
+	}
+}
+
 void guard_print_where(const struct cli *cli, const json_t *guard)
 {
 	const char *where = text(guard, "where");
@@ -51,6 +75,7 @@ void guard_print_where(const struct cli *cli, const json_t *guard)
 		fputs(": ", stdout);
 		output_bytes(cli, why, strlen(why), CLEAN_CELL);
 	}
+	print_early(cli, json_object_get(guard, "early"));
 	if (json_is_true(json_object_get(guard, "dry_run")))
 		fputs("; a dry run: nobody is refused", stdout);
 }
@@ -61,27 +86,30 @@ static void count_row(struct table *table, const char *const *first, unsigned co
 {
 	const json_t *accept = json_object_get(json, "accept");
 	const char *cells[TABLE_COLUMNS];
+	char early_text[24];
 	char kernel_text[24];
 	char accept_text[24] = "-";
 
 	for (unsigned i = 0; i < columns; i++)
 		cells[i] = first[i];
+	snprintf(early_text, sizeof(early_text), "%lld", number(json, "early"));
 	snprintf(kernel_text, sizeof(kernel_text), "%lld", number(json, "kernel"));
 	if (accept != NULL)
 		snprintf(accept_text, sizeof(accept_text), "%lld", number(json, "accept"));
-	cells[columns] = kernel_text;
-	cells[columns + 1] = accept_text;
+	cells[columns] = early_text;
+	cells[columns + 1] = kernel_text;
+	cells[columns + 2] = accept_text;
 	table_row(table, cells, "");
 }
 
 static int print_verdicts(struct cli *cli, const json_t *json)
 {
-	static const char *const headings[] = {"VERDICT", "KERNEL", "ACCEPT"};
+	static const char *const headings[] = {"VERDICT", "EARLY", "KERNEL", "ACCEPT"};
 	struct table table;
 	const json_t *verdict;
 	size_t i;
 
-	table_init(&table, cli, 3, headings);
+	table_init(&table, cli, 4, headings);
 	json_array_foreach(json_object_get(json, "verdicts"), i, verdict)
 	{
 		const char *name = text(verdict, "verdict");
@@ -150,12 +178,12 @@ static int rules(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
 						CLI_COMMON_OPTIONS};
 	static const char *const headings[] = {"RULE",	   "ACTION", "PREFIXES", "SINCE",
-					       "LISTENER", "KERNEL", "ACCEPT"};
+					       "LISTENER", "EARLY",  "KERNEL",	 "ACCEPT"};
 	static const struct cli_listing listing = {
 		.path = "/v1/guard/rules",
 		.none = "there is no rule",
 		.headings = headings,
-		.columns = 7,
+		.columns = 8,
 		.line = rule_line,
 	};
 

@@ -77,6 +77,8 @@ struct ch_config_rule {
 /** Who may connect how often; numbers per source address unless they say otherwise. */
 struct ch_config_guard {
 	enum ch_gate_mode mode;
+	enum ch_gate_early early;
+	char *interfaces; /**< of the early stage, with commas between; NULL = none */
 	bool dry_run;
 	uint64_t source_rate, source_burst; /**< connections per second, at once */
 	uint64_t known_rate, known_burst;   /**< of a source that logged in before */

@@ -149,6 +149,29 @@ static void check_rules(struct ch_config_load *load)
 		guard->ban_time_max_ns = guard->ban_time_ns;
 }
 
+static void check_early(struct ch_config_load *load)
+{
+	const struct ch_config_guard *guard = &load->config->guard;
+	bool kernel = guard->mode == CH_GATE_AUTO || guard->mode == CH_GATE_REQUIRE;
+
+	if (guard->early == CH_GATE_EARLY_OFF) {
+		if (guard->interfaces != NULL)
+			ch_diag_add(&load->diag, place(load, CH_SECTION_GUARD, 0, "interface"),
+				    "guard.interface: without an early stage nothing is done "
+				    "there; add "
+				    "\"early: xdp\" or remove it");
+		return;
+	}
+	if (guard->interfaces == NULL)
+		ch_diag_add(&load->diag, place(load, CH_SECTION_GUARD, 0, "early"),
+			    "guard.early: on which interface? Add \"interface: eth0\"");
+	if (!kernel)
+		ch_diag_add(
+			&load->diag, place(load, CH_SECTION_GUARD, 0, "early"),
+			"guard.early: it works in the kernel, and guard.mode does not let it; set "
+			"that to auto or require, or remove this");
+}
+
 void ch_config_check_meaning(struct ch_config_load *load)
 {
 	struct ch_config *config = load->config;
@@ -159,6 +182,7 @@ void ch_config_check_meaning(struct ch_config_load *load)
 	check_names(load, CH_SECTION_PROFILES);
 	check_names(load, CH_SECTION_RULES);
 	check_rules(load);
+	check_early(load);
 	check_addresses(load);
 	check_next(load);
 	if (!config->peer_allowed_to_send)
@@ -378,6 +402,31 @@ static void check_rule_files(struct ch_config_load *load)
 	ch_prefix_list_deinit(&list);
 }
 
+/* An interface may come later, with a tunnel or a card: then it is guarded from then on. */
+static void check_interfaces(struct ch_config_load *load)
+{
+	const struct ch_config_guard *guard = &load->config->guard;
+	struct ch_position at = place(load, CH_SECTION_GUARD, 0, "interface");
+	const char *list = guard->interfaces;
+	char name[CH_EARLY_NAME];
+
+	while (list != NULL && *list != '\0') {
+		list = ch_early_name(list, name);
+		if (list == NULL || ch_early_is_there(name))
+			continue;
+		if (guard->mode == CH_GATE_REQUIRE)
+			ch_diag_add(&load->diag, at,
+				    "guard.interface: there is no interface %s, and guard.mode is "
+				    "require; see ip link",
+				    name);
+		else if (ch_buf_printf(&load->config->warnings,
+				       "%s:%u:%u: guard.interface: there is no interface %s; it is "
+				       "guarded as soon as it is there\n",
+				       load->diag.file, at.line, at.column, name) != 0)
+			load->err = -ENOMEM;
+	}
+}
+
 void ch_config_check_files(struct ch_config_load *load)
 {
 	struct stat st;
@@ -386,6 +435,7 @@ void ch_config_check_files(struct ch_config_load *load)
 	check_crl(load);
 	check_credentials(load);
 	check_rule_files(load);
+	check_interfaces(load);
 	check_readable(load, "devices.file", load->config->devices_file,
 		       place(load, CH_SECTION_DEVICES, 0, "file"), &st);
 }

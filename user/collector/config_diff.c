@@ -15,6 +15,7 @@ static bool is_same(const struct ch_option *option, const void *a, const void *b
 	case CH_OPTION_NAME:
 	case CH_OPTION_PATH:
 	case CH_OPTION_PREFIX:
+	case CH_OPTION_INTERFACES:
 		return is_same_text(*(char *const *)a, *(char *const *)b);
 	case CH_OPTION_ADDRESS: {
 		char one[CH_ADDRESS_TEXT];

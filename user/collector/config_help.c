@@ -57,6 +57,8 @@ static int add_type(struct ch_buf *line, const struct ch_option *option)
 		return ch_buf_append_str(line, "path");
 	case CH_OPTION_PREFIX:
 		return ch_buf_append_str(line, "prefix");
+	case CH_OPTION_INTERFACES:
+		return ch_buf_append_str(line, "interfaces");
 	case CH_OPTION_ADDRESS:
 		return ch_buf_append_str(line, "address:port");
 	case CH_OPTION_BOOL:

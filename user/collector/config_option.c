@@ -161,6 +161,13 @@ static const struct ch_choice gate_modes[] = {
 	{NULL, 0},
 };
 
+static const struct ch_choice early_stages[] = {
+	{"off", CH_GATE_EARLY_OFF},
+	{"xdp", CH_GATE_EARLY_XDP},
+	{"xdp-generic", CH_GATE_EARLY_XDP_GENERIC},
+	{NULL, 0},
+};
+
 static const struct ch_choice gate_actions[] = {
 	{"limit", CH_GATE_ACTION_LIMIT},	 {"permit", CH_GATE_ACTION_PERMIT},
 	{"never-ban", CH_GATE_ACTION_NEVER_BAN}, {"drop", CH_GATE_ACTION_DROP},
@@ -181,7 +188,7 @@ _Static_assert(sizeof(enum ch_transport) == 4 && sizeof(enum ch_identifier_kind)
 		       sizeof(enum ch_master_secret_policy) == 4 &&
 		       sizeof(enum ch_revocation_mode) == 4 && sizeof(enum ch_stale_policy) == 4 &&
 		       sizeof(enum ch_log_level) == 4 && sizeof(enum ch_gate_mode) == 4 &&
-		       sizeof(enum ch_gate_action) == 4,
+		       sizeof(enum ch_gate_action) == 4 && sizeof(enum ch_gate_early) == 4,
 	       "a choice is stored as 32 bits");
 
 /* A field of struct ch_config, or of the item that a list section holds. */
@@ -295,10 +302,23 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_ALIVENESS, "max-attempts", CH_OPTION_UINT, IN(heartbeat_max_attempts), 1, 255,
 	 .fallback = "3", .help = "questions without an answer that end the session"},
 	{CH_SECTION_GUARD, "mode", CH_OPTION_CHOICE, IN(guard.mode), .choices = gate_modes,
-	 .fallback = "auto",
-	 .help = "where sources are judged: auto (in the kernel where it may load eBPF, and at accept), "
-		 "require (as auto, but no start without the kernel), userspace (at accept only), off; "
+	 .fallback = "auto", .restart = true,
+	 .help = "where sources are judged: auto (in the kernel where it may load eBPF, and at "
+		 "accept), "
+		 "require (as auto, but no start without the kernel), userspace (at accept only), "
+		 "off; "
 		 "a change takes effect with a restart"},
+	{CH_SECTION_GUARD, "early", CH_OPTION_CHOICE, IN(guard.early), .choices = early_stages,
+	 .fallback = "off", .restart = true,
+	 .help = "judge SYNs on the interfaces too, before the kernel has spent anything on them: "
+		 "off, xdp "
+		 "(in the driver, or behind it where the driver cannot), xdp-generic (behind the "
+		 "driver); "
+		 "takes CAP_NET_ADMIN beside CAP_BPF; a change takes effect with a restart"},
+	{CH_SECTION_GUARD, "interface", CH_OPTION_INTERFACES, IN(guard.interfaces), .restart = true,
+	 .help = "of the early stage: eth0, or up to eight such as eth0,eth1; a change takes "
+		 "effect with a "
+		 "restart"},
 	{CH_SECTION_GUARD, "dry-run", CH_OPTION_BOOL, IN(guard.dry_run), .fallback = "false",
 	 .help = "count and log what would be refused, but refuse nobody"},
 	{CH_SECTION_GUARD, "source-rate", CH_OPTION_UINT, IN(guard.source_rate), 1, 1000000,
@@ -308,7 +328,8 @@ const struct ch_option ch_options[] = {
 	 .fallback = "50", .help = "how many of them at once"},
 	{CH_SECTION_GUARD, "known-rate", CH_OPTION_UINT, IN(guard.known_rate), 1, 1000000,
 	 .fallback = "200", .zero = "no limit",
-	 .help = "connections per second of a source that devices logged in from: many may be behind "
+	 .help = "connections per second of a source that devices logged in from: many may be "
+		 "behind "
 		 "one NAT"},
 	{CH_SECTION_GUARD, "known-burst", CH_OPTION_UINT, IN(guard.known_burst), 1, 1000000,
 	 .fallback = "1000", .help = "how many of them at once"},
@@ -329,38 +350,49 @@ const struct ch_option ch_options[] = {
 	 .help = "failed logins, by the device's own fault, that ban their source"},
 	{CH_SECTION_GUARD, "ban-window", CH_OPTION_DURATION, IN(guard.ban_window_ns), SECOND,
 	 24 * HOUR, 1, .fallback = "60s", .help = "in which they must happen"},
-	{CH_SECTION_GUARD, "ban-time", CH_OPTION_DURATION, IN(guard.ban_time_ns), SECOND, 8760 * HOUR,
-	 1, .fallback = "300s", .help = "of the first ban; every further one takes twice as long"},
+	{CH_SECTION_GUARD, "ban-time", CH_OPTION_DURATION, IN(guard.ban_time_ns), SECOND,
+	 8760 * HOUR, 1, .fallback = "300s",
+	 .help = "of the first ban; every further one takes twice as long"},
 	{CH_SECTION_GUARD, "ban-time-max", CH_OPTION_DURATION, IN(guard.ban_time_max_ns), SECOND,
 	 8760 * HOUR, 1, .fallback = "1h", .help = "of the longest; raised to ban-time if shorter"},
-	{CH_SECTION_GUARD, "v4-prefix", CH_OPTION_UINT, IN(guard.v4_prefix), 8, 32, .fallback = "32",
-	 .help = "bits of an IPv4 address that make a source; a change takes effect with a restart"},
+	{CH_SECTION_GUARD, "v4-prefix", CH_OPTION_UINT, IN(guard.v4_prefix), 8, 32,
+	 .fallback = "32", .restart = true,
+	 .help = "bits of an IPv4 address that make a source; a change takes effect with a "
+		 "restart"},
 	{CH_SECTION_GUARD, "v6-prefix", CH_OPTION_UINT, IN(guard.v6_prefix), 16, 128,
-	 .fallback = "64",
-	 .help = "bits of an IPv6 address that make a source; a change takes effect with a restart"},
+	 .fallback = "64", .restart = true,
+	 .help = "bits of an IPv6 address that make a source; a change takes effect with a "
+		 "restart"},
 	{CH_SECTION_GUARD, "max-sources", CH_OPTION_UINT, IN(guard.max_sources), 64, 16777216,
-	 .fallback = "65536",
-	 .help = "sources remembered, about 130 bytes each; who was not seen for the longest time is "
+	 .fallback = "65536", .restart = true,
+	 .help = "sources remembered, about 130 bytes each; who was not seen for the longest time "
+		 "is "
 		 "forgotten; a change takes effect with a restart"},
 	{CH_SECTION_GUARD, "max-bans", CH_OPTION_UINT, IN(guard.max_bans), 16, 1048576,
-	 .fallback = "16384",
-	 .help = "bans at a time; one more ends the one that would end first; a change takes effect "
+	 .fallback = "16384", .restart = true,
+	 .help = "bans at a time; one more ends the one that would end first; a change takes "
+		 "effect "
 		 "with a restart"},
-	{CH_SECTION_GUARD, "bans-file", CH_OPTION_PATH, IN(guard.bans_file),
-	 .help = "where bans outlive a restart; without it they end with the process; a change takes "
+	{CH_SECTION_GUARD, "bans-file", CH_OPTION_PATH, IN(guard.bans_file), .restart = true,
+	 .help = "where bans outlive a restart; without it they end with the process; a change "
+		 "takes "
 		 "effect with a restart"},
 	{CH_SECTION_GUARD, "bogons", CH_OPTION_CHOICE, IN(guard.bogons), .choices = bogons,
 	 .fallback = "off",
-	 .help = "drop: a built-in rule of this name drops SYNs from special-use addresses (RFC 6890), "
-		 "such as 0.0.0.0/8, 192.0.2.0/24, 240.0.0.0/4 and 2001:db8::/32; not from private, "
+	 .help = "drop: a built-in rule of this name drops SYNs from special-use addresses (RFC "
+		 "6890), "
+		 "such as 0.0.0.0/8, 192.0.2.0/24, 240.0.0.0/4 and 2001:db8::/32; not from "
+		 "private, "
 		 "shared and loopback ones. Rules with the same or longer prefixes go before it"},
 
 	{CH_SECTION_RULES, "name", CH_OPTION_NAME, OF(rule, name), .required = true,
 	 .help = "how counters and logs call the rule; its counters live on under this name"},
 	{CH_SECTION_RULES, "action", CH_OPTION_CHOICE, OF(rule, action), .choices = gate_actions,
 	 .fallback = "limit",
-	 .help = "limit (the rule's rate), permit (no limit, no ban), never-ban (limits, no ban), drop "
-		 "(the SYN, silently), reject (with a reset), proxy (a load balancer: its connections begin "
+	 .help = "limit (the rule's rate), permit (no limit, no ban), never-ban (limits, no ban), "
+		 "drop "
+		 "(the SYN, silently), reject (with a reset), proxy (a load balancer: its "
+		 "connections begin "
 		 "with a PROXY header of version 2, and the source in it is judged)"},
 	{CH_SECTION_RULES, "prefix", CH_OPTION_PREFIX, OF(rule, prefix),
 	 .help = "192.0.2.0/24 or 2001:db8::/32"},
@@ -371,8 +403,8 @@ const struct ch_option ch_options[] = {
 	 .help = "connections per second of all sources of the rule together"},
 	{CH_SECTION_RULES, "burst", CH_OPTION_UINT, OF(rule, burst), 1, 1000000, .fallback = "50",
 	 .help = "how many of them at once"},
-	{CH_SECTION_RULES, "log", CH_OPTION_UINT, OF(rule, log_one_in), 1, 1000000000, .fallback = "0",
-	 .zero = "none", .help = "a log line for one in so many hits"},
+	{CH_SECTION_RULES, "log", CH_OPTION_UINT, OF(rule, log_one_in), 1, 1000000000,
+	 .fallback = "0", .zero = "none", .help = "a log line for one in so many hits"},
 
 	{CH_SECTION_CONTROL, "socket", CH_OPTION_PATH, IN(control_socket),
 	 .fallback = "/run/callhome/callhomed.sock",
@@ -487,6 +519,8 @@ const char *ch_option_example(const struct ch_option *option)
 		return "PATH";
 	case CH_OPTION_PREFIX:
 		return "192.0.2.0/24";
+	case CH_OPTION_INTERFACES:
+		return "eth0";
 	case CH_OPTION_ADDRESS:
 		return "ADDRESS:PORT";
 	case CH_OPTION_BOOL:

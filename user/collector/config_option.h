@@ -47,17 +47,18 @@ struct ch_section {
 };
 
 enum ch_option_type {
-	CH_OPTION_NAME,	    /**< char *: ch_name_is_valid, unique in its list */
-	CH_OPTION_PATH,	    /**< char *: resolved against the file's directory */
-	CH_OPTION_PREFIX,   /**< char *: as ch_prefix_parse reads it */
-	CH_OPTION_ADDRESS,  /**< struct ch_address with a port */
-	CH_OPTION_UINT,	    /**< uint64_t */
-	CH_OPTION_POWER,    /**< uint64_t, a power of two */
-	CH_OPTION_SIZE,	    /**< uint64_t bytes */
-	CH_OPTION_DURATION, /**< uint64_t in units of @unit_ns */
-	CH_OPTION_BOOL,	    /**< bool */
-	CH_OPTION_CHOICE,   /**< an enum, from @choices */
-	CH_OPTION_FLAGS,    /**< uint32_t: a list of @choices, their values or-ed */
+	CH_OPTION_NAME,	      /**< char *: ch_name_is_valid, unique in its list */
+	CH_OPTION_PATH,	      /**< char *: resolved against the file's directory */
+	CH_OPTION_PREFIX,     /**< char *: as ch_prefix_parse reads it */
+	CH_OPTION_INTERFACES, /**< char *: as ch_early_is_valid takes it */
+	CH_OPTION_ADDRESS,    /**< struct ch_address with a port */
+	CH_OPTION_UINT,	      /**< uint64_t */
+	CH_OPTION_POWER,      /**< uint64_t, a power of two */
+	CH_OPTION_SIZE,	      /**< uint64_t bytes */
+	CH_OPTION_DURATION,   /**< uint64_t in units of @unit_ns */
+	CH_OPTION_BOOL,	      /**< bool */
+	CH_OPTION_CHOICE,     /**< an enum, from @choices */
+	CH_OPTION_FLAGS,      /**< uint32_t: a list of @choices, their values or-ed */
 };
 
 struct ch_choice {

@@ -54,6 +54,10 @@ static const char *how_to_write(const struct ch_option *option)
 	case CH_OPTION_PREFIX:
 		return "a prefix; write 192.0.2.0/24 or 2001:db8::/32, with zeros behind the "
 		       "length";
+	case CH_OPTION_INTERFACES:
+		return "a list of interfaces; write eth0, or up to eight different ones with "
+		       "commas "
+		       "between: eth0,eth1";
 	case CH_OPTION_PATH:
 	case CH_OPTION_CHOICE:
 	case CH_OPTION_FLAGS:
@@ -128,7 +132,8 @@ static void set_string(struct ch_config_load *load, const struct ch_option *opti
 	struct guard_prefix prefix;
 
 	if ((option->type == CH_OPTION_NAME && !ch_name_is_valid(text)) ||
-	    (option->type == CH_OPTION_PREFIX && ch_prefix_parse(text, &prefix) != 0)) {
+	    (option->type == CH_OPTION_PREFIX && ch_prefix_parse(text, &prefix) != 0) ||
+	    (option->type == CH_OPTION_INTERFACES && !ch_early_is_valid(text))) {
 		report_syntax(load, option, text, at);
 	} else if (option->type == CH_OPTION_PATH && text[0] == '\0') {
 		ch_diag_add(&load->diag, at, "%s: an empty path; write the name of a file",
@@ -221,6 +226,7 @@ void ch_option_set(struct ch_config_load *load, const struct ch_option *option, 
 	case CH_OPTION_NAME:
 	case CH_OPTION_PATH:
 	case CH_OPTION_PREFIX:
+	case CH_OPTION_INTERFACES:
 		set_string(load, option, field, text, at);
 		break;
 	case CH_OPTION_ADDRESS:

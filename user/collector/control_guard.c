@@ -178,11 +178,30 @@ static void put_load(struct ch_json *json, const char *key, uint64_t used, uint6
 	ch_json_object_end(json);
 }
 
+static void put_early(struct ch_json *json, const struct ch_collector_guard *view)
+{
+	ch_json_object(json, "early");
+	ch_json_str(json, "stage", view->early);
+	ch_json_array(json, "interfaces");
+	for (uint32_t i = 0; i < view->interface_count; i++) {
+		const struct ch_collector_interface *interface = &view->interfaces[i];
+
+		ch_json_object(json, NULL);
+		ch_json_str(json, "interface", interface->name);
+		ch_json_str(json, "mode", interface->mode != NULL ? interface->mode : "none");
+		ch_json_str(json, "why", interface->why);
+		ch_json_object_end(json);
+	}
+	ch_json_array_end(json);
+	ch_json_object_end(json);
+}
+
 static void put_state(struct ch_json *json, const struct ch_collector_guard *view)
 {
 	ch_json_str(json, "mode", view->mode);
 	ch_json_str(json, "where", view->where);
 	ch_json_str(json, "why", view->why);
+	put_early(json, view);
 	ch_json_bool(json, "dry_run", view->dry_run);
 	ch_json_object(json, "limits");
 	put_load(json, "sessions", view->sessions, view->max_sessions);
@@ -197,13 +216,19 @@ static void put_state(struct ch_json *json, const struct ch_collector_guard *vie
 	ch_json_object_end(json);
 }
 
-static void put_counts(struct ch_json *json, uint64_t kernel, uint64_t accept,
-		       uint64_t kernel_total, uint64_t accept_total)
+/* Of each place where a connection is judged, in the order in which it comes there. */
+struct counts {
+	uint64_t early, kernel, accept;
+};
+
+static void put_counts(struct ch_json *json, struct counts since, struct counts total)
 {
-	ch_json_uint(json, "kernel", kernel);
-	ch_json_uint(json, "accept", accept);
-	ch_json_uint(json, "kernel_total", kernel_total);
-	ch_json_uint(json, "accept_total", accept_total);
+	ch_json_uint(json, "early", since.early);
+	ch_json_uint(json, "kernel", since.kernel);
+	ch_json_uint(json, "accept", since.accept);
+	ch_json_uint(json, "early_total", total.early);
+	ch_json_uint(json, "kernel_total", total.kernel);
+	ch_json_uint(json, "accept_total", total.accept);
 }
 
 void ch_control_put_guard(struct ch_json *json, const struct ch_collector *collector)
@@ -238,8 +263,9 @@ enum MHD_Result ch_control_guard(struct MHD_Connection *connection,
 
 		ch_json_object(&json, NULL);
 		ch_json_str(&json, "verdict", verdict->name);
-		put_counts(&json, verdict->kernel, verdict->accept, verdict->kernel_total,
-			   verdict->accept_total);
+		put_counts(&json, (struct counts){verdict->early, verdict->kernel, verdict->accept},
+			   (struct counts){verdict->early_total, verdict->kernel_total,
+					   verdict->accept_total});
 		ch_json_object_end(&json);
 	}
 	ch_json_array_end(&json);
@@ -256,7 +282,9 @@ static void put_listeners(struct ch_json *json, const struct ch_collector *colle
 	for (size_t l = 0; ch_collector_listener(collector, l, address); l++) {
 		ch_json_object(json, NULL);
 		ch_json_str(json, "listener", address);
+		ch_json_uint(json, "early", rule->listener_early[l]);
 		ch_json_uint(json, "kernel", rule->listener_kernel[l]);
+		ch_json_uint(json, "early_total", rule->listener_early_total[l]);
 		ch_json_uint(json, "kernel_total", rule->listener_kernel_total[l]);
 		ch_json_object_end(json);
 	}
@@ -273,7 +301,8 @@ static int put_rule(struct ch_buf *page, const struct ch_collector *collector,
 	ch_json_str(&json, "rule", rule->name);
 	ch_json_str(&json, "action", rule->action);
 	ch_json_uint(&json, "prefixes", rule->prefixes);
-	put_counts(&json, rule->kernel, rule->accept, rule->kernel_total, rule->accept_total);
+	put_counts(&json, (struct counts){rule->early, rule->kernel, rule->accept},
+		   (struct counts){rule->early_total, rule->kernel_total, rule->accept_total});
 	ch_json_time(&json, "reset", rule->reset_unix_ns);
 	put_listeners(&json, collector, rule);
 	ch_json_object_end(&json);

@@ -20,6 +20,9 @@
 _Static_assert(CH_SOURCE_TEXT <= CH_COLLECTOR_SOURCE, "a source fits");
 _Static_assert(CH_ADDRESS_TEXT <= CH_COLLECTOR_SOURCE, "a listener fits");
 _Static_assert(CH_GUARD_WHY <= sizeof(((struct ch_collector_guard *)0)->why), "the reason fits");
+_Static_assert(CH_EARLY_INTERFACES == CH_COLLECTOR_INTERFACES, "the interfaces fit");
+_Static_assert(CH_EARLY_NAME == sizeof(((struct ch_collector_interface *)0)->name), "and names");
+_Static_assert(CH_EARLY_WHY == sizeof(((struct ch_collector_interface *)0)->why), "and reasons");
 _Static_assert((int)CH_GATE_VERDICTS <= CH_COLLECTOR_VERDICTS, "the verdicts fit");
 _Static_assert(GUARD_RULES == CH_COLLECTOR_RULES, "the rules fit");
 _Static_assert(GUARD_LISTENERS == CH_COLLECTOR_LISTENERS, "the listeners fit");
@@ -132,6 +135,29 @@ static const char *mode_name(enum ch_gate_mode mode)
 	return names[mode];
 }
 
+static const char *early_name(enum ch_gate_early early)
+{
+	static const char *const names[] = {
+		[CH_GATE_EARLY_OFF] = "off",
+		[CH_GATE_EARLY_XDP] = "xdp",
+		[CH_GATE_EARLY_XDP_GENERIC] = "xdp-generic",
+	};
+
+	return names[early];
+}
+
+static void view_interfaces(const struct ch_gate_view *gate, struct ch_collector_guard *view)
+{
+	for (size_t i = 0; i < gate->interface_count; i++) {
+		const struct ch_early_state *from = &gate->interfaces[i];
+		struct ch_collector_interface *to = &view->interfaces[view->interface_count++];
+
+		memcpy(to->name, from->interface, sizeof(to->name));
+		memcpy(to->why, from->why, sizeof(to->why));
+		to->mode = from->mode;
+	}
+}
+
 static void view_verdicts(const struct ch_gate_view *gate, struct ch_collector_guard *view)
 {
 	for (unsigned v = 0; v < CH_GATE_VERDICTS; v++) {
@@ -142,6 +168,8 @@ static void view_verdicts(const struct ch_gate_view *gate, struct ch_collector_g
 		verdict->accept_total = gate->accept_verdicts[v];
 		if (v >= GUARD_VERDICTS)
 			continue; /* only accept has it */
+		verdict->early = gate->early_since[v];
+		verdict->early_total = gate->early_verdicts[v];
 		verdict->kernel = gate->kernel_since[v];
 		verdict->kernel_total = gate->kernel_verdicts[v];
 	}
@@ -157,6 +185,7 @@ void ch_collector_guard(const struct ch_collector *c, struct ch_collector_guard 
 		.where = gate.mode == CH_GATE_OFF ? "off"
 			 : gate.kernel		  ? "kernel"
 						  : "accept",
+		.early = early_name(gate.early),
 		.dry_run = gate.dry_run,
 		.v4_prefix = gate.v4_bits,
 		.v6_prefix = gate.v6_bits,
@@ -176,6 +205,7 @@ void ch_collector_guard(const struct ch_collector *c, struct ch_collector_guard 
 		.reset_unix_ns = gate.reset_unix_ns,
 	};
 	memcpy(view->why, gate.why, sizeof(gate.why));
+	view_interfaces(&gate, view);
 	view_verdicts(&gate, view);
 }
 
@@ -194,6 +224,10 @@ static void view_rule(const struct ch_gate_rule_view *gate, struct ch_collector_
 		rule->listener_kernel_total[l] = gate->hits[l];
 		rule->kernel += gate->hits_since[l];
 		rule->kernel_total += gate->hits[l];
+		rule->listener_early[l] = gate->early_since[l];
+		rule->listener_early_total[l] = gate->early[l];
+		rule->early += gate->early_since[l];
+		rule->early_total += gate->early[l];
 	}
 }
 

@@ -77,6 +77,8 @@ static int material_init(struct material *m, const struct ch_config *config)
 		m->listeners[i] = config->listeners[i].address;
 	m->options = (struct ch_gate_options){
 		.mode = guard->mode,
+		.early = guard->early,
+		.interfaces = guard->interfaces,
 		.dry_run = guard->dry_run,
 		.sources = sources_of(guard),
 		.bogons = guard->bogons,

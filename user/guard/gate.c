@@ -238,7 +238,8 @@ static int open_guard(struct ch_gate *gate, const struct ch_gate_options *option
 {
 	/* Room behind the bans in force: they are exchanged one by one. */
 	const struct ch_guard_options kernel = {.bans = options->sources.bans_most + 64,
-						.sources = options->sources.most};
+						.sources = options->sources.most,
+						.early = options->early != CH_GATE_EARLY_OFF};
 	int err;
 
 	if (gate->mode == CH_GATE_USERSPACE || gate->mode == CH_GATE_OFF)
@@ -340,6 +341,8 @@ int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
 	if (err == 0)
 		err = read_bans(g, options, error);
 	if (err == 0)
+		err = ch_gate_open_early(g, options, error);
+	if (err == 0)
 		*gate = g;
 	else
 		ch_gate_free(g);
@@ -350,6 +353,7 @@ void ch_gate_free(struct ch_gate *gate)
 {
 	if (gate == NULL)
 		return;
+	ch_early_free(gate->early);
 	ch_guard_close(gate->guard);
 	ch_sources_free(gate->sources);
 	rules_free(gate->rules);
@@ -578,9 +582,10 @@ static void log_event(void *ctx, const struct guard_event *event)
 	ch_address_format(&from, from_text);
 	ch_address_format(&to, to_text);
 	ch_log(gate->log, CH_LOG_INFO,
-	       "event=guard%s verdict=%s at=kernel peer=%s local=%s ifindex=%u rule=%s",
-	       event->dry_run ? " dry-run=true" : "", ch_gate_verdict_name(event->verdict), from_text,
-	       to_text, event->ifindex, rule != NULL ? rule : "none");
+	       "event=guard%s verdict=%s at=%s peer=%s local=%s ifindex=%u rule=%s",
+	       event->dry_run ? " dry-run=true" : "", ch_gate_verdict_name(event->verdict),
+	       event->stage == GUARD_STAGE_EARLY ? "early" : "kernel", from_text, to_text,
+	       event->ifindex, rule != NULL ? rule : "none");
 }
 
 void ch_gate_flush(struct ch_gate *gate, const struct ch_clocks *clocks)
@@ -603,6 +608,7 @@ void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks)
 {
 	if (gate->guard != NULL)
 		(void)ch_guard_events(gate->guard, log_event, gate);
+	ch_gate_tend_early(gate, clocks->now_ns);
 	if (clocks->now_ns >= gate->bans_written_ns + SECOND)
 		ch_gate_flush(gate, clocks);
 }

@@ -9,6 +9,7 @@
  */
 #include <callhome/reason.h>
 #include "bans.h"
+#include "kernel/early.h"
 #include "user/core/log.h"
 
 enum ch_gate_mode {
@@ -16,6 +17,13 @@ enum ch_gate_mode {
 	CH_GATE_REQUIRE,   /**< in the kernel, or the start fails */
 	CH_GATE_USERSPACE, /**< at accept only */
 	CH_GATE_OFF,	   /**< nobody is judged */
+};
+
+/** A stage in front of the sockets, on interfaces. */
+enum ch_gate_early {
+	CH_GATE_EARLY_OFF,
+	CH_GATE_EARLY_XDP,	   /**< in the driver where it can, else behind it */
+	CH_GATE_EARLY_XDP_GENERIC, /**< behind the driver */
 };
 
 enum ch_gate_action {
@@ -43,6 +51,9 @@ struct ch_gate_rule {
 /** Borrowed while ch_gate_new or ch_gate_reload runs. */
 struct ch_gate_options {
 	enum ch_gate_mode mode;
+	enum ch_gate_early early;
+	const char
+		*interfaces; /**< of the early stage, as ch_early_is_valid; NULL = there is none */
 	bool dry_run; /**< count and log, but let everybody in */
 	struct ch_sources_options sources;
 	enum ch_gate_bogons bogons;
@@ -135,11 +146,16 @@ struct ch_gate_view {
 	enum ch_gate_mode mode; /**< as configured */
 	bool kernel;		/**< it works in the kernel */
 	char why[CH_GUARD_WHY]; /**< why not */
+	enum ch_gate_early early; /**< as configured */
+	struct ch_early_state interfaces[CH_EARLY_INTERFACES];
+	size_t interface_count;
 	bool dry_run;
 	uint32_t v4_bits, v6_bits;
-	uint64_t kernel_verdicts[GUARD_VERDICTS]; /**< since the start */
+	uint64_t early_verdicts[GUARD_VERDICTS]; /**< since the start */
+	uint64_t kernel_verdicts[GUARD_VERDICTS];
 	uint64_t accept_verdicts[CH_GATE_VERDICTS];
-	uint64_t kernel_since[GUARD_VERDICTS]; /**< since the reset */
+	uint64_t early_since[GUARD_VERDICTS]; /**< since the reset */
+	uint64_t kernel_since[GUARD_VERDICTS];
 	uint64_t accept_since[CH_GATE_VERDICTS];
 	uint64_t reset_unix_ns; /**< 0 = never */
 	struct ch_sources_load load;
@@ -154,9 +170,11 @@ struct ch_gate_rule_view {
 	const char *name; /**< lives as long as the gate */
 	enum ch_gate_action action;
 	uint64_t prefixes;
-	uint64_t hits[GUARD_LISTENERS];	  /**< SYNs, in the kernel, since the start */
+	uint64_t early[GUARD_LISTENERS]; /**< SYNs that the early stage refused, since the start */
+	uint64_t hits[GUARD_LISTENERS];	 /**< SYNs that came to the sockets */
 	uint64_t accepted; /**< hits at accept */
-	uint64_t hits_since[GUARD_LISTENERS]; /**< since the reset */
+	uint64_t early_since[GUARD_LISTENERS]; /**< since the reset */
+	uint64_t hits_since[GUARD_LISTENERS];
 	uint64_t accepted_since;
 	uint64_t reset_unix_ns; /**< 0 = never */
 };

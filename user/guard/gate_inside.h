@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The inside of the gate: gate.c judges, gate_operator.c shows it and does what operators say. */
+/* The inside of the gate: gate.c judges, gate_early.c is its stage on interfaces, gate_operator.c
+ * shows it and does what operators say. */
 #include "gate.h"
 
 #include <pthread.h>
@@ -36,6 +37,9 @@ struct ch_gate {
 	const struct ch_log *log;
 	struct ch_guard *guard; /**< NULL = at accept only */
 	char why[CH_GUARD_WHY];
+	enum ch_gate_early early_stage;
+	struct ch_early *early; /**< NULL = there is none */
+	uint64_t early_tended_ns;
 	struct ch_sources *sources;
 	struct guard_settings settings; /**< as the kernel has them; of who starts and reloads */
 	uint32_t v4_bits, v6_bits;	/**< what makes a source: as at the start */
@@ -57,6 +61,12 @@ struct ch_gate {
  * number */
 uint32_t ch_gate_find_rule(struct ch_gate *gate, const struct ch_address *peer,
 			   struct ch_gate_rule *rule);
+/** The early stage as @options say; the guard and its listeners are there. @return as ch_gate_new
+ */
+CH_NODISCARD int ch_gate_open_early(struct ch_gate *gate, const struct ch_gate_options *options,
+				    struct ch_buf *error);
+/** Some times a second: follows interfaces and addresses of the host. */
+void ch_gate_tend_early(struct ch_gate *gate, uint64_t now_ns);
 bool ch_gate_is_dry_run(struct ch_gate *gate);
 bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer);
 /** A ban came into force: the kernel and the file are told. */

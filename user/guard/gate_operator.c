@@ -174,6 +174,9 @@ static void read_verdicts(struct ch_gate *gate, struct ch_gate_view *view)
 	}
 	for (uint32_t l = 0; l < GUARD_LISTENERS; l++) {
 		for (uint32_t v = 0; v < GUARD_VERDICTS; v++) {
+			view->early_verdicts[v] += now->kernel.early_verdicts[l][v];
+			view->early_since[v] += since(now->kernel.early_verdicts[l][v],
+						      base->kernel.early_verdicts[l][v]);
 			view->kernel_verdicts[v] += now->kernel.verdicts[l][v];
 			view->kernel_since[v] +=
 				since(now->kernel.verdicts[l][v], base->kernel.verdicts[l][v]);
@@ -195,6 +198,9 @@ void ch_gate_read(struct ch_gate *gate, uint64_t now_ns, struct ch_gate_view *vi
 		.bans_failed = atomic_load(&gate->bans_failed),
 	};
 	memcpy(view->why, gate->why, sizeof(view->why));
+	view->early = gate->early_stage;
+	if (gate->early != NULL)
+		view->interface_count = ch_early_read(gate->early, view->interfaces);
 	view->dry_run = ch_gate_is_dry_run(gate);
 	read_verdicts(gate, view);
 	ch_sources_load(gate->sources, now_ns, &view->load);
@@ -215,6 +221,8 @@ static void fill_rule_view(const struct ch_gate *gate, uint32_t number,
 		.reset_unix_ns = base->rule_unix_ns[number],
 	};
 	for (uint32_t l = 0; l < GUARD_LISTENERS; l++) {
+		view->early[l] = now->kernel.early_rules[l][number];
+		view->early_since[l] = since(view->early[l], base->kernel.early_rules[l][number]);
 		view->hits[l] = now->kernel.rules[l][number];
 		view->hits_since[l] = since(view->hits[l], base->kernel.rules[l][number]);
 	}
@@ -254,8 +262,10 @@ static uint32_t rule_in_force(struct ch_gate *gate, const char *name)
 static void reset_rule(struct ch_gate *gate, uint32_t number, const struct ch_gate_baseline *now,
 		       uint64_t unix_ns)
 {
-	for (uint32_t l = 0; l < GUARD_LISTENERS; l++)
+	for (uint32_t l = 0; l < GUARD_LISTENERS; l++) {
 		gate->baseline.kernel.rules[l][number] = now->kernel.rules[l][number];
+		gate->baseline.kernel.early_rules[l][number] = now->kernel.early_rules[l][number];
+	}
 	gate->baseline.accepted[number] = now->accepted[number];
 	gate->baseline.rule_unix_ns[number] = unix_ns;
 }
