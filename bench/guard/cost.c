@@ -6,6 +6,7 @@
  * address cost the generator alone and are subtracted. By turns: each round measures every row
  * once, a ratio is the median of the ratios of the rounds.
  */
+#include "kernel/early.h"
 #include "kernel/guard.h"
 #include "kernel/sock.h"
 #include "syns.h"
@@ -33,6 +34,7 @@ enum {
 
 /* EMPTY: nobody is banned or over a limit. FULL: 16,384 sources each. */
 enum state { DETACHED, EMPTY, FULL };
+enum stage { SOCKET, DRIVER, GENERIC };
 enum flood { NOBODY, V4, V4_BANNED, V4_LIMITED, V6, FLOODS };
 
 struct row {
@@ -42,24 +44,35 @@ struct row {
 	uint32_t prefixes;
 	bool denied;   /* one of the prefixes holds the sources */
 	int reference; /* row of the ratio, or -1 */
+	enum stage stage;
 };
 
 static const struct row rows[] = {
-	{"generator alone", DETACHED, NOBODY, 0, false, -1},
-	{"no guard, admitted", DETACHED, V4, 0, false, -1},
-	{"guard, no rule, admitted", EMPTY, V4, 0, false, 1},
-	{"guard, full tables, no rule, admitted", FULL, V4, 0, false, 1},
-	{"guard, 1,000 prefixes, admitted", EMPTY, V4, 1000, false, 1},
-	{"guard, 100,000 prefixes, admitted", EMPTY, V4, 100000, false, 1},
-	{"guard, full tables, source is banned: dropped", FULL, V4_BANNED, 0, false, 1},
-	{"guard, full tables, source is over its limit: dropped", FULL, V4_LIMITED, 0, false, 1},
-	{"guard, 1 prefix, denied: dropped", EMPTY, V4, 1, true, 1},
-	{"guard, 1,000 prefixes, denied: dropped", EMPTY, V4, 1000, true, 1},
-	{"guard, 100,000 prefixes, denied: dropped", EMPTY, V4, 100000, true, 1},
-	{"IPv6: no guard, admitted", DETACHED, V6, 0, false, -1},
-	{"IPv6: guard, no rule, admitted", EMPTY, V6, 0, false, 11},
-	{"IPv6: guard, 100,000 prefixes, admitted", EMPTY, V6, 100000, false, 11},
-	{"IPv6: guard, 100,000 prefixes, denied: dropped", EMPTY, V6, 100000, true, 11},
+	{"generator alone", DETACHED, NOBODY, 0, false, -1, SOCKET},
+	{"no guard, admitted", DETACHED, V4, 0, false, -1, SOCKET},
+	{"guard, no rule, admitted", EMPTY, V4, 0, false, 1, SOCKET},
+	{"guard, full tables, no rule, admitted", FULL, V4, 0, false, 1, SOCKET},
+	{"guard, 1,000 prefixes, admitted", EMPTY, V4, 1000, false, 1, SOCKET},
+	{"guard, 100,000 prefixes, admitted", EMPTY, V4, 100000, false, 1, SOCKET},
+	{"guard, full tables, source is banned: dropped", FULL, V4_BANNED, 0, false, 1, SOCKET},
+	{"guard, full tables, source is over its limit: dropped", FULL, V4_LIMITED, 0, false, 1,
+	 SOCKET},
+	{"guard, 1 prefix, denied: dropped", EMPTY, V4, 1, true, 1, SOCKET},
+	{"guard, 1,000 prefixes, denied: dropped", EMPTY, V4, 1000, true, 1, SOCKET},
+	{"guard, 100,000 prefixes, denied: dropped", EMPTY, V4, 100000, true, 1, SOCKET},
+	{"early in the driver, no rule, admitted", EMPTY, V4, 0, false, 1, DRIVER},
+	{"early in the driver, full tables, source is banned: dropped", FULL, V4_BANNED, 0, false,
+	 1, DRIVER},
+	{"early in the driver, 1 prefix, denied: dropped", EMPTY, V4, 1, true, 1, DRIVER},
+	{"early in the driver, 100,000 prefixes, denied: dropped", EMPTY, V4, 100000, true, 1,
+	 DRIVER},
+	{"early behind the driver, 1 prefix, denied: dropped", EMPTY, V4, 1, true, 1, GENERIC},
+	{"IPv6: no guard, admitted", DETACHED, V6, 0, false, -1, SOCKET},
+	{"IPv6: guard, no rule, admitted", EMPTY, V6, 0, false, 16, SOCKET},
+	{"IPv6: guard, 100,000 prefixes, admitted", EMPTY, V6, 100000, false, 16, SOCKET},
+	{"IPv6: guard, 100,000 prefixes, denied: dropped", EMPTY, V6, 100000, true, 16, SOCKET},
+	{"IPv6: early in the driver, 100,000 prefixes, denied: dropped", EMPTY, V6, 100000, true,
+	 16, DRIVER},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -182,13 +195,22 @@ static void set_rules(struct ch_guard *guard, uint32_t count, bool denied)
 
 static void open_guard(struct ch_guard **guard)
 {
-	const struct ch_guard_options options = {.bans = SOURCES, .sources = 4 * SOURCES};
+	const struct ch_guard_options options = {
+		.bans = SOURCES, .sources = 4 * SOURCES, .early = true};
 	const struct guard_settings settings = {
-		.source = {1000000000, 0}, .v4_bits = 32, .v6_bits = 64, .log = 1};
+		.source = {1000000000, 0},
+		.v4_bits = 32,
+		.v6_bits = 64,
+		.log = 1,
+		.listeners = {{syns_source("10.76.0.1"), PORT, 0, 1},
+			      {syns_source("fd76::1"), PORT, 0, 0}},
+	};
 	char why[CH_GUARD_WHY];
 
 	if (ch_guard_open(&options, guard, why) != 0)
 		errx(77, "%s", why);
+	if (ch_guard_early_program(*guard) < 0)
+		errx(77, "%s", ch_guard_early_why(*guard));
 	if (ch_guard_set(*guard, &settings) != 0)
 		errx(1, "no settings");
 }
@@ -229,8 +251,37 @@ static void prepare(int peer)
 	floods[V6] = aim(peer, "fd77::", "fd76::1", SYNS_MAC_NEAR);
 }
 
+static void nothing(void *ctx, const struct ch_early_state *state)
+{
+	(void)ctx;
+	(void)state;
+}
+
+/* @return NULL: the row has none */
+static struct ch_early *open_early(const struct row *row)
+{
+	struct ch_early_options options = {
+		.interfaces = "va", .generic = row->stage == GENERIC, .why = ""};
+	struct ch_early_state states[CH_EARLY_INTERFACES];
+	struct ch_early *early;
+
+	if (row->stage == SOCKET)
+		return NULL;
+	options.program = ch_guard_early_program(guards[row->state]);
+	options.locals = ch_guard_locals(guards[row->state]);
+	if (ch_early_new(&options, &early) != 0)
+		errx(1, "no early stage");
+	ch_early_tend(early, ch_now_ns(), nothing, NULL);
+	ch_early_read(early, states);
+	if (states[0].mode == NULL ||
+	    strcmp(states[0].mode, row->stage == GENERIC ? "generic" : "native") != 0)
+		errx(1, "va: no early stage as the row wants it: %s", states[0].why);
+	return early;
+}
+
 static double measure(const struct row *row)
 {
+	struct ch_early *early = open_early(row);
 	uint64_t before, lost;
 
 	for (int i = 0; i < 2; i++) {
@@ -246,6 +297,7 @@ static double measure(const struct row *row)
 	before = thread_ns() + softirq_ns();
 	syns_send(floods[row->flood], FRAMES);
 	before = thread_ns() + softirq_ns() - before;
+	ch_early_free(early);
 	return (double)before / (double)(FRAMES - (syns_lost(floods[row->flood]) - lost));
 }
 
