@@ -86,7 +86,7 @@ int guard_early(struct xdp_md *ctx)
 {
 	const __u32 zero = 0;
 	const struct guard_settings *set = bpf_map_lookup_elem(&settings, &zero);
-	struct frame frame = {};
+	struct frame frame;
 	struct syn syn = {};
 	__u64 listener;
 	__u64 verdict;
