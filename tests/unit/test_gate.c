@@ -126,6 +126,18 @@ Test(gate, knows_a_balancer_even_if_nobody_is_judged)
 	cr_assert(ch_gate_arrive(gate, 99, &balancer, T0).proxied);
 }
 
+Test(gate, tells_how_many_prefixes_a_rule_was_given)
+{
+	struct ch_gate_rule_view views[2];
+
+	set_rule(0, "everybody", CH_GATE_ACTION_DROP, "::/0"); /* but IPv4: many in the table */
+	set_rule(1, "all-of-ipv4", CH_GATE_ACTION_DROP, "0.0.0.0/0");
+	open_gate(2);
+	cr_assert_eq(ch_gate_rules(gate, views, 2), 2);
+	cr_assert_eq(views[0].prefixes, 1);
+	cr_assert_eq(views[1].prefixes, 1);
+}
+
 /* row: 2.5.6 */
 Test(gate, drops_bogons_where_asked_to_but_nothing_private)
 {

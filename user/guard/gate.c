@@ -72,7 +72,7 @@ static int read_rule(struct ch_gate *gate, const struct ch_gate_rule *rule,
 {
 	uint32_t number = number_of(gate, rule->name);
 	struct guard_prefix prefix;
-	size_t before = list->count;
+	size_t before = list->written;
 	int err = 0;
 
 	if (number == 0)
@@ -88,7 +88,7 @@ static int read_rule(struct ch_gate *gate, const struct ch_gate_rule *rule,
 		err = ch_prefix_list_add(list, &prefix, number);
 	if (err == 0 && rule->file != NULL)
 		err = ch_prefix_list_read(list, rule->file, number, error);
-	rules->prefix_counts[number] = list->count - before;
+	rules->prefix_counts[number] = list->written - before;
 	return err;
 }
 
@@ -103,7 +103,7 @@ static int add_bogons(struct ch_gate *gate, struct ch_gate_rules *rules,
 	if (err == 0)
 		err = ch_prefix_list_add_bogons(list, number);
 	if (err == 0)
-		rules->prefix_counts[number] = list->count;
+		rules->prefix_counts[number] = list->written;
 	return err;
 }
 

@@ -146,11 +146,15 @@ int ch_prefix_list_add(struct ch_prefix_list *list, const struct guard_prefix *p
 {
 	static const struct guard_source v4 = {.bytes = {[10] = 0xff, [11] = 0xff}};
 	struct guard_source way = v4;
+	int err;
 
 	ch_source_cut(&way, prefix->bits);
 	if (prefix->bits < 96 && memcmp(&way, &prefix->source, sizeof(way)) == 0)
-		return append_around_v4(list, prefix, rule);
-	return append(list, prefix, rule);
+		err = append_around_v4(list, prefix, rule);
+	else
+		err = append(list, prefix, rule);
+	list->written += err == 0;
+	return err;
 }
 
 /* Takes comment and white space off. @return the first character, or NULL: nothing is left */

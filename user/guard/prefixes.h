@@ -26,6 +26,7 @@ void ch_prefix_format(const struct guard_prefix *prefix, char text[CH_PREFIX_TEX
 struct ch_prefix_list {
 	struct ch_guard_prefix *items;
 	size_t count, cap;
+	size_t written; /**< prefixes that were added, of which an IPv6 one may be several items */
 };
 CH_NODISCARD int ch_prefix_list_add(struct ch_prefix_list *list, const struct guard_prefix *prefix,
 				    uint32_t rule);
