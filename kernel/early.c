@@ -202,10 +202,12 @@ static void attach(const struct ch_early *early, struct place *place, uint64_t n
 	place->tried = index;
 	place->retry_ns = now_ns + RETRY_NS;
 	place->state.mode = "native";
+	place->state.native_err = 0;
 	if (index != 0 && !early->generic)
 		link = attach_as(early, index, XDP_FLAGS_DRV_MODE);
 	if (index != 0 && link < 0 && link != -EBUSY && link != -EEXIST) {
 		place->state.mode = "generic";
+		place->state.native_err = early->generic ? 0 : link;
 		link = attach_as(early, index, XDP_FLAGS_SKB_MODE);
 	}
 	place->state.why[0] = '\0';

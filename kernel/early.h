@@ -41,6 +41,7 @@ struct ch_early_options {
 struct ch_early_state {
 	char interface[CH_EARLY_NAME];
 	const char *mode; /**< "native" (in the driver), "generic" (behind it); NULL = not there */
+	int native_err;	  /**< why it is "generic" although the driver was asked; 0 */
 	char why[CH_EARLY_WHY]; /**< why it is not there, or does not see all listeners; "" */
 };
 

@@ -40,7 +40,8 @@ try()
 
 rules='rules: [{name: foes, action: drop, prefix: 10.77.1.0/24, log: 1},
   {name: closed, action: reject, prefix: 10.77.2.0/24}, {name: closed6, action: reject, prefix: "fd77:0:2::/48"},
-  {name: slow, action: limit, prefix: 10.77.3.0/24, rate: 1, burst: 2}]'
+  {name: slow, action: limit, prefix: 10.77.3.0/24, rate: 1, burst: 2},
+  {name: loop, action: reject, prefix: 127.3.0.0/16}]'
 # early_site NAME GUARD: a site that listens on any address of both families
 early_site()
 {
@@ -122,6 +123,16 @@ matches "the driver takes it where it can" "$(cli status)" 'early on va \(native
 equals "early, in the driver: a denied one hears nothing" "$(try 10.77.4.5)" silent
 stop_daemon
 equals "the program is gone with the daemon" "$(ip link show va | grep -c xdp)" 0
+
+early_site several "mode: require, early: xdp, interface: 'lo,va'"
+start_daemon || exit 1
+matches "several interfaces, each as it can" "$(cli status)" 'early on lo \(generic\), va \(native\)$'
+matches "the log says why one is not in the driver" "$(cat "$site/daemon.log")" \
+	'event=guard-early interface=lo mode=generic driver="Operation not supported"'
+equals "early, on the loopback: a rejected caller is refused, another connects" \
+	"$("$BIN/guard-call" 127.3.0.1 "$port" 400) $("$BIN/guard-call" 127.4.0.1 "$port" 400)" "refused reached"
+equals "early, on the other interface: a denied one hears nothing" "$(try 10.77.1.5)" silent
+stop_daemon
 
 # What cannot be.
 early_site absent "mode: auto, early: xdp, interface: nosuch"

@@ -17,6 +17,10 @@ static void log_interface(void *ctx, const struct ch_early_state *state)
 		ch_log(gate->log, CH_LOG_WARNING,
 		       "event=guard-early interface=%s mode=%s why=\"%s\"", state->interface,
 		       state->mode, state->why);
+	else if (state->native_err != 0)
+		ch_log(gate->log, CH_LOG_INFO,
+		       "event=guard-early interface=%s mode=%s driver=\"%s\"", state->interface,
+		       state->mode, ch_error_text(state->native_err));
 	else
 		ch_log(gate->log, CH_LOG_INFO, "event=guard-early interface=%s mode=%s",
 		       state->interface, state->mode);
