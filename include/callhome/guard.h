@@ -103,6 +103,8 @@ struct ch_collector_rule {
 	uint64_t early, early_total; /**< refused by the early stage */
 	uint64_t listener_early[CH_COLLECTOR_LISTENERS];
 	uint64_t listener_early_total[CH_COLLECTOR_LISTENERS];
+	uint64_t listener_accept[CH_COLLECTOR_LISTENERS];
+	uint64_t listener_accept_total[CH_COLLECTOR_LISTENERS];
 };
 /** Copies at most @most rules. @return how many there are, at most CH_COLLECTOR_RULES - 1 */
 size_t ch_collector_rules(const struct ch_collector *collector, struct ch_collector_rule *rules,

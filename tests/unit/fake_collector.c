@@ -581,9 +581,10 @@ size_t ch_collector_rules(const struct ch_collector *fake, struct ch_collector_r
 			  size_t most)
 {
 	static const struct ch_collector_rule all[] = {
-		{"friends", "permit", 1, 5, 15, 4, 14, 0, {3, 2}, {9, 6}, 0, 0, {0}, {0}},
+		{"friends", "permit", 1, 5, 15, 4, 14, 0, {3, 2}, {9, 6}, 0, 0, {0}, {0}, {1, 3},
+		 {1, 13}},
 		{"foes", "drop", 100000, 8, 8, 0, 0, UINT64_C(1767225600000000000), {8}, {8}, 6, 16,
-		 {1, 5}, {2, 14}},
+		 {1, 5}, {2, 14}, {0}, {0}},
 	};
 
 	(void)fake;

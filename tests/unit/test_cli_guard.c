@@ -114,11 +114,11 @@ Test(cli_guard, rules_show_their_hits_by_listener)
 	expect("guard rules", 0,
 	       "RULE     ACTION  PREFIXES  SINCE                 LISTENER        EARLY  KERNEL  ACCEPT\n"
 	       "friends  permit  1         start                 all             0      5       4\n"
-	       "                                                 192.0.2.9:4334  0      3       -\n"
-	       "                                                 192.0.2.9:4335  0      2       -\n"
+	       "                                                 192.0.2.9:4334  0      3       1\n"
+	       "                                                 192.0.2.9:4335  0      2       3\n"
 	       "foes     drop    100000    2026-01-01T00:00:00Z  all             6      8       0\n"
-	       "                                                 192.0.2.9:4334  1      8       -\n"
-	       "                                                 192.0.2.9:4335  5      0       -\n",
+	       "                                                 192.0.2.9:4334  1      8       0\n"
+	       "                                                 192.0.2.9:4335  5      0       0\n",
 	       "");
 	run_with("guard rules --json", "");
 	cr_expect_eq(outcome.exit, 0);

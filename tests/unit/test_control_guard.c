@@ -155,16 +155,16 @@ Test(control_guard, shows_each_rule_with_its_hits_by_listener)
 		    "\"kernel\":5,\"accept\":4,\"early_total\":0,\"kernel_total\":15,"
 		    "\"accept_total\":14,\"reset\":null,\"listeners\":["
 		    "{\"listener\":\"192.0.2.9:4334\",\"early\":0,\"kernel\":3,"
-		    "\"early_total\":0,\"kernel_total\":9},"
+		    "\"accept\":1,\"early_total\":0,\"kernel_total\":9,\"accept_total\":1},"
 		    "{\"listener\":\"192.0.2.9:4335\",\"early\":0,\"kernel\":2,"
-		    "\"early_total\":0,\"kernel_total\":6}]}\n"
+		    "\"accept\":3,\"early_total\":0,\"kernel_total\":6,\"accept_total\":13}]}\n"
 		    "{\"rule\":\"foes\",\"action\":\"drop\",\"prefixes\":100000,\"early\":6,"
 		    "\"kernel\":8,\"accept\":0,\"early_total\":16,\"kernel_total\":8,"
 		    "\"accept_total\":0,\"reset\":\"2026-01-01T00:00:00.000Z\",\"listeners\":["
 		    "{\"listener\":\"192.0.2.9:4334\",\"early\":1,\"kernel\":8,"
-		    "\"early_total\":2,\"kernel_total\":8},"
+		    "\"accept\":0,\"early_total\":2,\"kernel_total\":8,\"accept_total\":0},"
 		    "{\"listener\":\"192.0.2.9:4335\",\"early\":5,\"kernel\":0,"
-		    "\"early_total\":14,\"kernel_total\":0}]}\n");
+		    "\"accept\":0,\"early_total\":14,\"kernel_total\":0,\"accept_total\":0}]}\n");
 }
 
 Test(control_guard, resets_one_rule_or_all)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: guard kernel core */
 #include "user/guard/gate.h"
+#include "kernel/sock.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -61,7 +62,7 @@ static struct ch_address at(const char *ip)
 static enum ch_reason visit(const char *ip, uint64_t now)
 {
 	struct ch_address peer = at(ip);
-	struct ch_pass pass = ch_gate_arrive(gate, -1, &peer, now);
+	struct ch_pass pass = ch_gate_arrive_behind(gate, -1, &peer, now);
 
 	if (pass.refused == CH_REASON_NONE)
 		ch_gate_leave(gate, &peer);
@@ -108,10 +109,10 @@ Test(gate, asks_a_balancer_who_is_behind_it_and_judges_that_one)
 	}
 	cr_assert(ch_gate_arrive(gate, 99, &balancer, T0).proxied);
 	cr_assert(!ch_gate_arrive(gate, 99, &behind, T0).proxied);
-	cr_assert(!ch_gate_arrive(gate, -1, &balancer, T0).proxied, "it spoke of itself");
+	cr_assert(!ch_gate_arrive_behind(gate, -1, &balancer, T0).proxied, "it spoke of itself");
 	for (int i = 0; i < 5; i++)
 		ch_gate_fail(gate, &behind, T0, &ban);
-	cr_assert_eq(ch_gate_arrive(gate, -1, &behind, T0).refused, CH_REASON_BANNED);
+	cr_assert_eq(ch_gate_arrive_behind(gate, -1, &behind, T0).refused, CH_REASON_BANNED);
 }
 
 Test(gate, knows_a_balancer_even_if_nobody_is_judged)
@@ -124,6 +125,53 @@ Test(gate, knows_a_balancer_even_if_nobody_is_judged)
 	o.mode = CH_GATE_OFF;
 	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
 	cr_assert(ch_gate_arrive(gate, 99, &balancer, T0).proxied);
+}
+
+/* A socket at a port of 127.0.0.1, as if it had been accepted there. */
+static int accepted_at(struct ch_address *local)
+{
+	struct ch_address any = {.ip = {127, 0, 0, 1}, .family = 4};
+	int fd;
+
+	cr_assert_eq(ch_sock_listen(&any, NULL, 1, &fd), 0);
+	cr_assert_eq(ch_sock_local(fd, local), 0);
+	return fd;
+}
+
+/* row: 2.9.4 */
+Test(gate, counts_hits_of_rules_at_accept_by_listener)
+{
+	struct ch_gate_rule_view view;
+	struct ch_address listeners[2], elsewhere;
+	int fds[3] = {accepted_at(&listeners[0]), accepted_at(&listeners[1]),
+		      accepted_at(&elsewhere)};
+	static const int visits[3] = {3, 2, 1};
+	struct ch_address peer = at("198.51.100.1");
+	struct ch_gate_options o = options(1);
+
+	set_rule(0, "friends", CH_GATE_ACTION_PERMIT, "198.51.100.0/24");
+	memset(listeners[1].ip, 0, sizeof(listeners[1].ip)); /* any address */
+	o.listeners = listeners;
+	o.listener_count = 2;
+	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &error), 0);
+	for (int i = 0; i < 3; i++)
+		for (int n = 0; n < visits[i]; n++)
+			ch_gate_arrive(gate, fds[i], &peer, T0);
+	ch_gate_arrive_behind(gate, fds[1], &peer, T0);
+	cr_assert_eq(ch_gate_rules(gate, &view, 1), 1);
+	cr_assert_eq(view.accepted, 7);
+	cr_assert_eq(view.accepted_by[0], 3);
+	cr_assert_eq(view.accepted_by[1], 3);
+	cr_assert_eq(ch_gate_reset(gate, "friends", U0), 0);
+	ch_gate_arrive(gate, fds[0], &peer, T0);
+	cr_assert_eq(ch_gate_rules(gate, &view, 1), 1);
+	cr_assert_eq(view.accepted, 8);
+	cr_assert_eq(view.accepted_since, 1);
+	cr_assert_eq(view.accepted_by[0], 4);
+	cr_assert_eq(view.accepted_by_since[0], 1);
+	cr_assert_eq(view.accepted_by_since[1], 0);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
 }
 
 Test(gate, tells_how_many_prefixes_a_rule_was_given)

@@ -84,18 +84,16 @@ void guard_print_where(const struct cli *cli, const json_t *guard)
 static void count_row(struct table *table, const char *const *first, unsigned columns,
 		      const json_t *json)
 {
-	const json_t *accept = json_object_get(json, "accept");
 	const char *cells[TABLE_COLUMNS];
 	char early_text[24];
 	char kernel_text[24];
-	char accept_text[24] = "-";
+	char accept_text[24];
 
 	for (unsigned i = 0; i < columns; i++)
 		cells[i] = first[i];
 	snprintf(early_text, sizeof(early_text), "%lld", number(json, "early"));
 	snprintf(kernel_text, sizeof(kernel_text), "%lld", number(json, "kernel"));
-	if (accept != NULL)
-		snprintf(accept_text, sizeof(accept_text), "%lld", number(json, "accept"));
+	snprintf(accept_text, sizeof(accept_text), "%lld", number(json, "accept"));
 	cells[columns] = early_text;
 	cells[columns + 1] = kernel_text;
 	cells[columns + 2] = accept_text;

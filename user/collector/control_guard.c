@@ -282,10 +282,12 @@ static void put_listeners(struct ch_json *json, const struct ch_collector *colle
 	for (size_t l = 0; ch_collector_listener(collector, l, address); l++) {
 		ch_json_object(json, NULL);
 		ch_json_str(json, "listener", address);
-		ch_json_uint(json, "early", rule->listener_early[l]);
-		ch_json_uint(json, "kernel", rule->listener_kernel[l]);
-		ch_json_uint(json, "early_total", rule->listener_early_total[l]);
-		ch_json_uint(json, "kernel_total", rule->listener_kernel_total[l]);
+		put_counts(json,
+			   (struct counts){rule->listener_early[l], rule->listener_kernel[l],
+					   rule->listener_accept[l]},
+			   (struct counts){rule->listener_early_total[l],
+					   rule->listener_kernel_total[l],
+					   rule->listener_accept_total[l]});
 		ch_json_object_end(json);
 	}
 	ch_json_array_end(json);

@@ -226,6 +226,8 @@ static void view_rule(const struct ch_gate_rule_view *gate, struct ch_collector_
 		rule->kernel_total += gate->hits[l];
 		rule->listener_early[l] = gate->early_since[l];
 		rule->listener_early_total[l] = gate->early[l];
+		rule->listener_accept[l] = gate->accepted_by_since[l];
+		rule->listener_accept_total[l] = gate->accepted_by[l];
 		rule->early += gate->early_since[l];
 		rule->early_total += gate->early[l];
 	}

@@ -24,7 +24,8 @@ void ch_proxied_read(struct ch_worker *w, struct ch_conn *conn)
 static enum ch_reason admit(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_shared *s = w->shared;
-	struct ch_pass pass = ch_gate_arrive(s->gate, -1, &conn->peer, w->now_ns);
+	struct ch_pass pass =
+		ch_gate_arrive_behind(s->gate, conn->file.index, &conn->peer, w->now_ns);
 
 	if (pass.refused != CH_REASON_NONE)
 		return pass.refused;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gate.h"
 #include "gate_inside.h"
+#include "kernel/sock.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -490,25 +491,50 @@ static enum ch_reason reason_of(unsigned verdict)
 	}
 }
 
-struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_address *peer,
-			      uint64_t now_ns)
+/* As the kernel numbers them; GUARD_LISTENERS: it has no number. */
+static uint32_t listener_of(const struct ch_gate *gate, int fd)
+{
+	struct guard_source source;
+	struct ch_address local;
+
+	if (ch_sock_local(fd, &local) != 0)
+		return GUARD_LISTENERS;
+	ch_source_whole(&local, &source);
+	for (uint32_t i = 0; i < GUARD_LISTENERS; i++) {
+		const struct guard_listener *l = &gate->settings.listeners[i];
+
+		if (l->port == local.port && l->v4 == (local.family == 4) &&
+		    (l->any || memcmp(&l->address, &source, sizeof(source)) == 0))
+			return i;
+	}
+	return GUARD_LISTENERS;
+}
+
+/* Only hits of rules are counted by listener: nobody else pays for asking which it is. */
+static void count_rule(struct ch_gate *gate, uint32_t number, int fd)
+{
+	_Atomic uint64_t *counter = &gate->states[number].accepted[listener_of(gate, fd)];
+
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static struct ch_pass judge(struct ch_gate *gate, int fd, const struct ch_address *peer,
+			    uint64_t now_ns)
 {
 	struct ch_pass pass = {0};
 	struct ch_gate_rule rule;
 	uint32_t number;
 	unsigned verdict;
 
-	if (gate->guard != NULL && fd >= 0)
-		ch_guard_detach(fd);
 	if (peer->family == 0)
 		return pass;
 	number = ch_gate_find_rule(gate, peer, &rule);
-	pass.proxied = rule.action == CH_GATE_ACTION_PROXY && fd >= 0;
+	pass.proxied = rule.action == CH_GATE_ACTION_PROXY;
 	if (gate->mode == CH_GATE_OFF)
 		return pass;
 	verdict = judge_rule(gate, number, &rule, now_ns);
 	if (number != 0) {
-		atomic_fetch_add_explicit(&gate->states[number].accepted, 1, memory_order_relaxed);
+		count_rule(gate, number, fd);
 		log_rule(gate, number, &rule, peer, verdict);
 	}
 	if (verdict == GUARD_PASS)
@@ -518,6 +544,23 @@ struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_addr
 	count(gate, verdict);
 	if (!ch_gate_is_dry_run(gate))
 		pass.refused = reason_of(verdict);
+	return pass;
+}
+
+struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_address *peer,
+			      uint64_t now_ns)
+{
+	if (gate->guard != NULL)
+		ch_guard_detach(fd);
+	return judge(gate, fd, peer, now_ns);
+}
+
+struct ch_pass ch_gate_arrive_behind(struct ch_gate *gate, int fd, const struct ch_address *source,
+				     uint64_t now_ns)
+{
+	struct ch_pass pass = judge(gate, fd, source, now_ns);
+
+	pass.proxied = false; /* it spoke of itself */
 	return pass;
 }
 

@@ -86,13 +86,17 @@ int ch_gate_listen(struct ch_gate *gate, int listen_fd);
 struct ch_pass {
 	enum ch_reason refused; /**< NONE = welcome; then ch_gate_leave follows, once */
 	bool known;		/**< it may use the reserved share of the handshakes */
-	/** It is a load balancer's: ch_gate_arrive again, with the source that it names. */
+	/** It is a load balancer's: ch_gate_arrive_behind follows, with the source that it names.
+	 */
 	bool proxied;
 };
 
-/** A connection was accepted on @fd; -1: it is known already, and @peer is who stands behind it. */
+/** A connection was accepted on @fd. */
 struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_address *peer,
 			      uint64_t now_ns);
+/** Its balancer said that @source stands behind it. */
+struct ch_pass ch_gate_arrive_behind(struct ch_gate *gate, int fd, const struct ch_address *source,
+				     uint64_t now_ns);
 /** It logs in no longer: up, or ended. */
 void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer);
 /** Its device is up. */
@@ -172,10 +176,12 @@ struct ch_gate_rule_view {
 	uint64_t prefixes;
 	uint64_t early[GUARD_LISTENERS]; /**< SYNs that the early stage refused, since the start */
 	uint64_t hits[GUARD_LISTENERS];	 /**< SYNs that came to the sockets */
-	uint64_t accepted; /**< hits at accept */
+	uint64_t accepted;		 /**< hits at accept, also of listeners without a number */
+	uint64_t accepted_by[GUARD_LISTENERS];
 	uint64_t early_since[GUARD_LISTENERS]; /**< since the reset */
 	uint64_t hits_since[GUARD_LISTENERS];
 	uint64_t accepted_since;
+	uint64_t accepted_by_since[GUARD_LISTENERS];
 	uint64_t reset_unix_ns; /**< 0 = never */
 };
 /** The rules in force, at most @most. @return how many there are */

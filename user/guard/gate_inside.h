@@ -18,7 +18,8 @@ struct ch_gate_rules {
 struct ch_gate_rule_state {
 	char *name; /**< NULL = free */
 	_Atomic uint64_t tat_ns;
-	_Atomic uint64_t accepted;
+	_Atomic uint64_t
+		accepted[GUARD_LISTENERS + 1]; /**< the last: of no listener with a number */
 	_Atomic uint64_t logged; /**< hits, for the sampling of log lines */
 };
 
@@ -26,7 +27,7 @@ struct ch_gate_rule_state {
 struct ch_gate_baseline {
 	struct ch_guard_counters kernel;
 	uint64_t accept[CH_GATE_VERDICTS];
-	uint64_t accepted[GUARD_RULES];
+	uint64_t accepted[GUARD_RULES][GUARD_LISTENERS + 1];
 	uint64_t unix_ns; /**< of the verdicts' reset; 0 = never */
 	uint64_t rule_unix_ns[GUARD_RULES];
 };

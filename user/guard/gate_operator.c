@@ -149,7 +149,8 @@ static struct ch_gate_baseline *take_counters(struct ch_gate *gate)
 	for (unsigned v = 0; v < CH_GATE_VERDICTS; v++)
 		now->accept[v] = atomic_load(&gate->verdicts[v]);
 	for (uint32_t r = 0; r < GUARD_RULES; r++)
-		now->accepted[r] = atomic_load(&gate->states[r].accepted);
+		for (uint32_t l = 0; l <= GUARD_LISTENERS; l++)
+			now->accepted[r][l] = atomic_load(&gate->states[r].accepted[l]);
 	return now;
 }
 
@@ -216,11 +217,16 @@ static void fill_rule_view(const struct ch_gate *gate, uint32_t number,
 		.name = gate->rules->rules[number].name,
 		.action = gate->rules->rules[number].action,
 		.prefixes = gate->rules->prefix_counts[number],
-		.accepted = now->accepted[number],
-		.accepted_since = since(now->accepted[number], base->accepted[number]),
 		.reset_unix_ns = base->rule_unix_ns[number],
 	};
+	for (uint32_t l = 0; l <= GUARD_LISTENERS; l++) {
+		view->accepted += now->accepted[number][l];
+		view->accepted_since += since(now->accepted[number][l], base->accepted[number][l]);
+	}
 	for (uint32_t l = 0; l < GUARD_LISTENERS; l++) {
+		view->accepted_by[l] = now->accepted[number][l];
+		view->accepted_by_since[l] =
+			since(now->accepted[number][l], base->accepted[number][l]);
 		view->early[l] = now->kernel.early_rules[l][number];
 		view->early_since[l] = since(view->early[l], base->kernel.early_rules[l][number]);
 		view->hits[l] = now->kernel.rules[l][number];
@@ -266,7 +272,8 @@ static void reset_rule(struct ch_gate *gate, uint32_t number, const struct ch_ga
 		gate->baseline.kernel.rules[l][number] = now->kernel.rules[l][number];
 		gate->baseline.kernel.early_rules[l][number] = now->kernel.early_rules[l][number];
 	}
-	gate->baseline.accepted[number] = now->accepted[number];
+	memcpy(gate->baseline.accepted[number], now->accepted[number],
+	       sizeof(now->accepted[number]));
 	gate->baseline.rule_unix_ns[number] = unix_ns;
 }
 
