@@ -35,7 +35,7 @@ Test(control_metrics, are_lines_of_the_text_format)
 			cr_expect(is_match("^# HELP callhome_[a-z0-9_]+ .+$", line), "%s", line);
 			continue;
 		}
-		cr_expect(is_match("^callhome_[a-z0-9_]+(\\{[a-z]+=\"[^\"]+\"\\})? "
+		cr_expect(is_match("^callhome_[a-z0-9_]+(\\{[a-z]+=\"[^\"]+\"(,[a-z]+=\"[^\"]+\")*\\})? "
 				   "-?[0-9]+(\\.[0-9]+)?(e[+-][0-9]+)?$",
 				   line),
 			  "%s", line);
@@ -55,6 +55,9 @@ Test(control_metrics, hold_counters_reasons_and_what_status_shows)
 		"\n# TYPE callhome_accepted_total counter\ncallhome_accepted_total ",
 		"\ncallhome_ended_total{reason=\"",
 		"\ncallhome_credential_days 29\n",
+		"\ncallhome_guard_verdicts_total{at=\"kernel\",verdict=\"pass\"} 1900\n",
+		"\ncallhome_guard_verdicts_total{at=\"accept\",verdict=\"pass\"} 1800\n",
+		"\ncallhome_guard_bans 2\n",
 	};
 	struct answer answer = request("GET", "/metrics", NULL);
 
@@ -62,5 +65,24 @@ Test(control_metrics, hold_counters_reasons_and_what_status_shows)
 		cr_expect_not_null(strstr(answer.body, lines[i]), "%s is not in\n%s", lines[i],
 				   answer.body);
 	cr_expect_null(strstr(answer.body, "anchor_days"), "there is none");
+	free(answer.text);
+}
+
+Test(control_metrics, hold_the_early_stage_where_there_is_one)
+{
+	static const char *const lines[] = {
+		"\ncallhome_guard_verdicts_total{at=\"early\",verdict=\"banned\"} 90\n",
+		"\ncallhome_guard_early{interface=\"eth0\"} 1\ncallhome_guard_early{interface=\"eth1\"} 0\n",
+	};
+	struct answer answer = request("GET", "/metrics", NULL);
+
+	cr_expect_null(strstr(answer.body, "callhome_guard_early"));
+	cr_expect_null(strstr(answer.body, "at=\"early\""));
+	free(answer.text);
+	fake_poor_guard(fake);
+	answer = request("GET", "/metrics", NULL);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		cr_expect_not_null(strstr(answer.body, lines[i]), "%s is not in\n%s", lines[i],
+				   answer.body);
 	free(answer.text);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control_views.h"
 
+#include <callhome/guard.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +108,34 @@ static void put_revocation(struct sink *sink, const struct ch_collector_view *vi
 	      (double)view->crl_loaded_unix_ns / 1e9);
 }
 
+static void put_verdict(struct sink *sink, const char *at, const char *verdict, uint64_t value)
+{
+	put(sink, "callhome_guard_verdicts_total{at=\"%s\",verdict=\"%s\"} %llu\n", at, verdict,
+	    (unsigned long long)value);
+}
+
+static void put_guard(struct sink *sink, const struct ch_collector_guard *guard)
+{
+	gauge(sink, "guard_bans", "sources that are banned", (double)guard->bans);
+	gauge(sink, "guard_sources", "sources that are remembered", (double)guard->sources);
+	head(sink, "guard_verdicts_total", "counter",
+	     "what the guard said: early and kernel of connection attempts, accept of connections");
+	for (uint32_t i = 0; i < guard->verdict_count; i++) {
+		const struct ch_collector_verdict *verdict = &guard->verdicts[i];
+
+		if (guard->interface_count > 0)
+			put_verdict(sink, "early", verdict->name, verdict->early_total);
+		put_verdict(sink, "kernel", verdict->name, verdict->kernel_total);
+		put_verdict(sink, "accept", verdict->name, verdict->accept_total);
+	}
+	if (guard->interface_count == 0)
+		return;
+	head(sink, "guard_early", "gauge", "1 where the early stage works on the interface");
+	for (uint32_t i = 0; i < guard->interface_count; i++)
+		put(sink, "callhome_guard_early{interface=\"%s\"} %d\n", guard->interfaces[i].name,
+		    guard->interfaces[i].mode != NULL);
+}
+
 static void put_view(struct sink *sink, const struct ch_collector_view *view)
 {
 	head(sink, "build_info", "gauge", "which callhomed this is");
@@ -141,6 +171,7 @@ static void put_view(struct sink *sink, const struct ch_collector_view *view)
 enum MHD_Result ch_control_metrics(struct MHD_Connection *connection,
 				   const struct ch_collector *collector)
 {
+	struct ch_collector_guard guard;
 	struct ch_collector_view view;
 	struct ch_buf body = {0};
 	struct sink sink = {.out = &body};
@@ -150,6 +181,8 @@ enum MHD_Result ch_control_metrics(struct MHD_Connection *connection,
 	put_view(&sink, &view);
 	put_spool(&sink, &view);
 	put_revocation(&sink, &view);
+	ch_collector_guard(collector, &guard);
+	put_guard(&sink, &guard);
 	ch_collector_counters(collector, put_counter, &sink);
 	sink.reasons = true;
 	ch_collector_counters(collector, put_counter, &sink);
