@@ -143,6 +143,21 @@ stop_daemon
 sed -i 's/mode: auto/mode: require/' "$site/callhomed.yaml"
 matches "with guard.mode require that is a mistake" "$("$BIN/callhomed" --check -c "$site/callhomed.yaml" 2>&1)" \
 	'guard.interface: there is no interface nosuch, and guard.mode is require'
+# As a unit of systemd without AF_NETLINK among its families. There the first listener has an address of its own.
+if [ -x "$BIN/refuse-io-uring" ]; then
+	early_site unlisted "mode: auto, early: xdp-generic, interface: va"
+	sed -i 's/0\.0\.0\.0:/10.76.0.1:/' "$site/callhomed.yaml"
+	mkdir "$tmp/unlisted-bin"
+	printf '#!/bin/bash\nexec "%s" --netlink "%s" "$@"\n' "$(realpath "$BIN/refuse-io-uring")" "$(realpath "$BIN/callhomed")" \
+		>"$tmp/unlisted-bin/callhomed"
+	chmod +x "$tmp/unlisted-bin/callhomed"
+	BIN=$tmp/unlisted-bin start_daemon || exit 1
+	matches "where addresses cannot be listed the status says what to allow" "$(cli status)" \
+		'early on va \(generic: the addresses of this host cannot be listed .*add AF_NETLINK to RestrictAddressFamilies\)'
+	equals "and a listener with an address of its own is guarded early, another one is not" \
+		"$(try 10.77.2.5) $(try fd77:0:2::5)" "refused reset"
+	stop_daemon
+fi
 if setpriv --help 2>&1 | grep -q -e --bounding-set; then
 	mkdir "$tmp/bin"
 	cat >"$tmp/bin/callhomed" <<END

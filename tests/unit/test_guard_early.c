@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PORT 4335
@@ -469,6 +470,106 @@ Test(guard_early, wraps_the_number_that_a_reset_acknowledges)
 	cr_assert_eq(judge(&frame, &answer), XDP_TX);
 	cr_assert_arr_eq(answer.bytes + 14 + 24, "\0\0\0\0\0\0\0\0", 8);
 	cr_assert_eq(sum(answer.bytes + 14 + 20, 20, sum(answer.bytes + 14 + 12, 8, 26)), 0xffff);
+}
+
+/* --- any frame --- */
+
+static uint32_t number_at(const struct frame *frame, uint32_t at)
+{
+	return (uint32_t)frame->bytes[at] << 8 | frame->bytes[at + 1];
+}
+
+/* The same reading once more, in a language of its own. @return where TCP begins, or 0 */
+static uint32_t tcp_of(const struct frame *frame, uint32_t ip, uint32_t type)
+{
+	const uint8_t *b = frame->bytes + ip;
+	uint32_t at = ip + 40;
+	unsigned extensions = 0;
+	uint8_t next;
+
+	if (type == 0x0800)
+		return ip + 20 <= frame->len && b[0] >= 0x45 && b[0] <= 0x4f &&
+				       (number_at(frame, ip + 6) & ~0xc000u) == 0 && b[9] == 6 &&
+				       memcmp(b + 12, "\xc6\x33\x64", 3) == 0 &&
+				       memcmp(b + 16, "\xc0\x00\x02\x01", 4) == 0
+			       ? ip + (b[0] & 15u) * 4
+			       : 0;
+	if (type != 0x86dd || at > frame->len || b[0] < 0x60 || b[0] > 0x6f ||
+	    memcmp(b + 8, "\x20\x01\x0d\xb8\x00\x01", 6) != 0 ||
+	    memcmp(b + 24, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01", 16) != 0)
+		return 0;
+	for (next = b[6]; next == 0 || next == 60; extensions++) {
+		if (extensions == 4 || at + 2 > frame->len)
+			return 0;
+		next = frame->bytes[at];
+		at += 8u + 8u * frame->bytes[at + 1];
+	}
+	return next == 6 ? at : 0;
+}
+
+static bool is_refused(const struct frame *frame)
+{
+	uint32_t at = 12;
+	uint32_t tcp;
+	int tags = 0;
+
+	if (frame->len < 14 || (frame->bytes[0] & 1) != 0)
+		return false;
+	while (tags < 2 && (number_at(frame, at) == 0x8100 || number_at(frame, at) == 0x88a8)) {
+		at += 4;
+		tags++;
+		if (at + 2 > frame->len)
+			return false;
+	}
+	tcp = tcp_of(frame, at + 2, number_at(frame, at));
+	return tcp != 0 && tcp + 20 <= frame->len && number_at(frame, tcp + 2) == PORT &&
+	       (frame->bytes[tcp + 13] & 0x16) == 0x02;
+}
+
+/* A frame that is judged, and then a few changes anywhere in it. */
+static struct frame any_frame(void)
+{
+	struct frame frame =
+		random() % 2
+			? v4_frame(bad, here, (unsigned)random() % 3, (uint8_t)(random() % 11 * 4))
+			: v6_frame(bad6, here6, (unsigned)random() % 6, random() % 2 ? 0 : 60);
+
+	for (long changes = random() % 4; changes > 0; changes--)
+		frame.bytes[random() % frame.len] ^= (uint8_t)(1u << random() % 8);
+	if (random() % 4 == 0)
+		frame.len = 14 + (uint32_t)random() % (frame.len - 13);
+	return frame;
+}
+
+static void judge_any_frames(uint32_t refusal)
+{
+	int refused = 0;
+
+	srandom(3871);
+	for (int i = 0; i < 20000; i++) {
+		struct frame frame = any_frame();
+		struct frame answer;
+		uint32_t verdict = judge(&frame, &answer);
+
+		cr_assert_eq(verdict, is_refused(&frame) ? refusal : XDP_PASS, "frame %d", i);
+		cr_assert_leq(answer.len, frame.len);
+		refused += verdict == refusal;
+		if (verdict == XDP_PASS)
+			cr_assert_arr_eq(answer.bytes, frame.bytes, frame.len);
+	}
+	cr_assert_gt(refused, 5000);
+	cr_assert_lt(refused, 15000);
+}
+
+Test(guard_early, judges_any_frame_as_another_reader_does)
+{
+	judge_any_frames(XDP_DROP);
+}
+
+Test(guard_early, answers_any_frame_with_no_more_than_it_is)
+{
+	set_rule(GUARD_ACTION_REJECT);
+	judge_any_frames(XDP_TX);
 }
 
 /* --- names of interfaces --- */
