@@ -293,11 +293,13 @@ int ch_early_new(const struct ch_early_options *options, struct ch_early **early
 	snprintf(made->why, sizeof(made->why), "%s", options->why);
 	made->fixed_count = options->listener_count;
 	made->fixed = calloc(options->listener_count + 1, sizeof(*made->fixed));
-	if (made->fixed == NULL) {
+	made->locals = calloc(1, sizeof(*made->locals));
+	if (made->fixed == NULL || made->locals == NULL) {
 		ch_early_free(made);
 		return -ENOMEM;
 	}
-	memcpy(made->fixed, options->listeners, options->listener_count * sizeof(*made->fixed));
+	for (size_t i = 0; i < options->listener_count; i++)
+		made->fixed[i] = options->listeners[i];
 	while (list != NULL && *list != '\0' && made->count < CH_EARLY_INTERFACES) {
 		struct place *place = &made->places[made->count];
 
