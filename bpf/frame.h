@@ -46,14 +46,14 @@ static __always_inline int frame_load(struct xdp_md *ctx, struct frame *frame, _
 
 /* Without tags. @return the type of what follows, host order; 0 = unreadable, or not for one host
  */
-static __always_inline __u32 frame_type(struct xdp_md *ctx, struct frame *frame)
+static __always_inline __u64 frame_type(struct xdp_md *ctx, struct frame *frame)
 {
 	const __u8 *bytes = frame->part.bytes;
-	__u32 type;
+	__u64 type;
 
 	if (!frame_load(ctx, frame, 0, ETH_HLEN) || (bytes[0] & 1))
 		return 0;
-	type = (__u32)bytes[12] << 8 | bytes[13];
+	type = (__u64)bytes[12] << 8 | bytes[13];
 	frame->ip = ETH_HLEN;
 	UNROLLED
 	for (int i = 0; i < FRAME_TAGS; i++) {
@@ -61,7 +61,7 @@ static __always_inline __u32 frame_type(struct xdp_md *ctx, struct frame *frame)
 			break;
 		if (!frame_load(ctx, frame, frame->ip, TAG_BYTES))
 			return 0;
-		type = (__u32)bytes[2] << 8 | bytes[3];
+		type = (__u64)bytes[2] << 8 | bytes[3];
 		frame->ip += TAG_BYTES;
 	}
 	return type;
@@ -71,7 +71,7 @@ static __always_inline __u32 frame_type(struct xdp_md *ctx, struct frame *frame)
 static __always_inline __u64 frame_v4(struct xdp_md *ctx, struct frame *frame, struct syn *syn)
 {
 	const __u32 *words = frame->part.words;
-	__u32 first;
+	__u64 first;
 
 	if (!frame_load(ctx, frame, frame->ip, V4_BYTES))
 		return 0;
@@ -100,7 +100,7 @@ static __always_inline __u64 frame_v6(struct xdp_md *ctx, struct frame *frame, s
 {
 	const __u8 *bytes = frame->part.bytes;
 	__u64 at = frame->ip + V6_BYTES;
-	__u32 next;
+	__u64 next;
 
 	if (!frame_load(ctx, frame, frame->ip, V6_BYTES) || bytes[0] >> 4 != 6)
 		return 0;
@@ -123,7 +123,7 @@ static __always_inline __u64 frame_v6(struct xdp_md *ctx, struct frame *frame, s
 /* @return 1: a SYN that was read */
 static __always_inline int frame_read(struct xdp_md *ctx, struct frame *frame, struct syn *syn)
 {
-	__u32 type = frame_type(ctx, frame);
+	__u64 type = frame_type(ctx, frame);
 	const __u32 *tcp = frame->part.words;
 	__u64 at = 0;
 

@@ -49,10 +49,10 @@ int guard_syn(struct __sk_buff *skb)
 	const __u32 zero = 0;
 	const struct guard_settings *set = bpf_map_lookup_elem(&settings, &zero);
 	struct syn syn = {};
-	__u64 listener; /* 64 bits: also as spilled (see struct index) */
+	__u64 listener;
 	__u64 verdict;
-	__u32 rule = 0;
-	int loud = 0;
+	__u64 rule = 0;
+	__u64 loud = 0;
 	int got;
 
 	if (!set)
@@ -90,8 +90,8 @@ int guard_early(struct xdp_md *ctx)
 	struct syn syn = {};
 	__u64 listener;
 	__u64 verdict;
-	__u32 rule = 0;
-	int loud = 0;
+	__u64 rule = 0;
+	__u64 loud = 0;
 
 	if (!set || set->dry_run || !frame_read(ctx, &frame, &syn))
 		return XDP_PASS;

@@ -102,16 +102,16 @@ struct {
 	__type(value, __u32);
 } locals SEC(".maps");
 
-/* One SYN. */
+/* One SYN. Numbers have a word each: see struct index. */
 struct syn {
 	struct guard_source from;
 	struct guard_source key; /* cut to what counts as one source */
 	struct guard_source to;
-	__u16 source_port;
-	__u16 port;
-	__u32 v4;
-	__u32 ifindex;
-	__u32 stage; /* enum guard_stage */
+	__u64 source_port;
+	__u64 port;
+	__u64 v4;
+	__u64 ifindex;
+	__u64 stage; /* enum guard_stage */
 };
 
 /* In words of eight bytes: see struct index. */
@@ -167,22 +167,23 @@ static __always_inline __u64 listener_of(const struct guard_settings *set, const
 /*
  * An index into an array, on the stack. Without CAP_PERFMON the verifiers of older kernels follow a
  * number that is stored at a multiple of eight, and then refuse another one in the same eight
- * bytes.
+ * bytes. For the same reason all numbers here have 64 bits: the compiler may put any of them on the
+ * stack.
  */
 struct index {
 	__u32 unused;
 	__u32 value;
 } __attribute__((aligned(8)));
 
-static __always_inline void *at(void *map, __u32 value)
+static __always_inline void *at(void *map, __u64 value)
 {
 	struct index index;
 
-	index.value = value;
+	index.value = (__u32)value;
 	return bpf_map_lookup_elem(map, &index.value);
 }
 
-static __always_inline void add(void *map, __u32 slot)
+static __always_inline void add(void *map, __u64 slot)
 {
 	__u64 *counter = at(map, slot);
 
@@ -191,7 +192,7 @@ static __always_inline void add(void *map, __u32 slot)
 }
 
 static __always_inline void tell(const struct guard_settings *set, const struct syn *syn,
-				 __u32 rule, __u32 verdict, __u32 listener)
+				 __u64 rule, __u64 verdict, __u64 listener)
 {
 	struct guard_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
@@ -202,18 +203,18 @@ static __always_inline void tell(const struct guard_settings *set, const struct 
 	event->time_ns = bpf_ktime_get_ns();
 	event->source = syn->from;
 	event->destination = syn->to;
-	event->source_port = syn->source_port;
-	event->port = syn->port;
+	event->source_port = (__u16)syn->source_port;
+	event->port = (__u16)syn->port;
 	event->rule = (__u16)rule;
 	event->verdict = (__u8)verdict;
 	event->dry_run = (__u8)set->dry_run;
-	event->ifindex = syn->ifindex;
-	event->stage = syn->stage;
+	event->ifindex = (__u32)syn->ifindex;
+	event->stage = (__u32)syn->stage;
 	bpf_ringbuf_submit(event, 0);
 }
 
 /* At most one event per source and second; two CPUs may both think that they are first. */
-static __always_inline int may_tell(__u64 *last, __u64 now)
+static __always_inline __u64 may_tell(__u64 *last, __u64 now)
 {
 	if (now - *last < GUARD_EVENT_PAUSE_NS)
 		return 0;
@@ -221,7 +222,7 @@ static __always_inline int may_tell(__u64 *last, __u64 now)
 	return 1;
 }
 
-static __always_inline __u32 find_rule(const struct syn *syn, __u32 side)
+static __always_inline __u64 find_rule(const struct syn *syn, __u64 side)
 {
 	struct {
 		__u32 unused; /* as in struct index */
@@ -240,7 +241,7 @@ static __always_inline __u32 find_rule(const struct syn *syn, __u32 side)
 }
 
 /* What the rule says by itself. */
-static __always_inline __u64 judge_rule(const struct guard_rule *rule, __u32 id, __u64 now)
+static __always_inline __u64 judge_rule(const struct guard_rule *rule, __u64 id, __u64 now)
 {
 	const struct guard_rule_state *state;
 
@@ -256,7 +257,7 @@ static __always_inline __u64 judge_rule(const struct guard_rule *rule, __u32 id,
 	return GUARD_PASS;
 }
 
-static __always_inline int rule_tells(const struct guard_rule *rule, __u32 id)
+static __always_inline __u64 rule_tells(const struct guard_rule *rule, __u64 id)
 {
 	struct guard_rule_state *state;
 
@@ -268,7 +269,7 @@ static __always_inline int rule_tells(const struct guard_rule *rule, __u32 id)
 
 /* permit -> pass; banned -> drop; deny -> drop; an empty bucket -> drop; else pass */
 static __always_inline __u64 decide(const struct guard_settings *set, struct syn *syn,
-				    __u32 *rule_id, int *loud)
+				    __u64 *rule_id, __u64 *loud)
 {
 	__u32 zero = 0;
 	const __u32 *side = bpf_map_lookup_elem(&active, &zero);
@@ -277,7 +278,7 @@ static __always_inline __u64 decide(const struct guard_settings *set, struct syn
 	struct guard_bucket *bucket;
 	struct guard_ban *ban;
 	__u64 verdict;
-	__u32 slot;
+	__u64 slot;
 
 	*rule_id = find_rule(syn, side ? *side & 1 : 0);
 	slot = (side && *side & 1 ? GUARD_RULES : 0) + *rule_id;
@@ -311,7 +312,7 @@ static __always_inline __u64 decide(const struct guard_settings *set, struct syn
 }
 
 static __always_inline void account(const struct guard_settings *set, const struct syn *syn,
-				    __u32 rule, __u32 verdict, __u32 listener, int loud)
+				    __u64 rule, __u64 verdict, __u64 listener, __u64 loud)
 {
 	add(&verdicts, guard_verdict_slot(syn->stage, listener, verdict));
 	if (rule != 0)

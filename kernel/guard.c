@@ -75,6 +75,11 @@ static void explain_early(int err, char why[CH_GUARD_WHY])
 			 "CAP_NET_ADMIN is missing (%s): start as root or with "
 			 "AmbientCapabilities=CAP_BPF CAP_NET_ADMIN",
 			 strerror(-err));
+	else if (err == -EACCES)
+		snprintf(why, CH_GUARD_WHY,
+			 "the verifier of this kernel refuses the early program (%s): please report it "
+			 "with the kernel's version; with CAP_PERFMON added it may take it",
+			 strerror(-err));
 	else
 		snprintf(why, CH_GUARD_WHY,
 			 "this kernel does not take the early program (%s): it needs Linux 5.18 or "

@@ -64,6 +64,24 @@ fi
 stop_daemon
 equals "service user: ends well" "$status" 0
 
+# The same with the early stage, on a loopback of its own.
+site early 2 'guard: {mode: require, early: xdp, interface: lo}'
+chown -R 65534:65534 "$site"
+"$BIN/own-network" setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all,+bpf,+net_admin \
+	--ambient-caps=-all,+bpf,+net_admin --bounding-set=-all,+bpf,+net_admin \
+	"$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
+daemon=$!
+pids+=("$daemon")
+until_true 20 eval 'grep -q "event=collector-started" "$site/daemon.log" || ! kill -0 $daemon'
+if grep -q "event=collector-started" "$site/daemon.log"; then
+	matches "service user: the early stage takes CAP_BPF and CAP_NET_ADMIN and no other capability" "$(cli status)" \
+		'early on lo \(generic\)$'
+	equals "service user: which are given up too" "$(tasks CapPrm) $(tasks CapAmb) $(tasks NoNewPrivs)" "0000000000000000 0000000000000000 1"
+else
+	not_ok "service user: callhomed starts with an early stage" "$(cat "$site/daemon.log")"
+fi
+stop_daemon
+
 site bare 1 "$guard"
 chown -R 65534:65534 "$site"
 setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1

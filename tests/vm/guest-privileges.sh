@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# needs: callhomed callhome callhome-sim guard-call
+# needs: callhomed callhome callhome-sim guard-call own-network
 #
 # On this kernel the guard loads with CAP_BPF alone, which its verifier takes less from than from root, and
 # works when that is given up.
