@@ -14,6 +14,7 @@
 #define PUBLISH_NS 100000000ull
 #define ARRIVALS 64  /* calls begun per turn */
 #define COMPLETIONS 512
+#define HANG_UPS 64 /* between two looks at the ring */
 #define BUFFERS 512
 #define ENTRIES 4096
 
@@ -225,9 +226,45 @@ static int make_ring(struct sim_fleet *fleet)
 	return err;
 }
 
+static void on_left(void *ctx, const struct ch_completion *done)
+{
+	struct sim_fleet *fleet = ctx;
+
+	if (done->buffered)
+		fleet->ring->ops->recycle(fleet->ring, done->buffer);
+}
+
+static void drain(struct sim_fleet *fleet)
+{
+	while (fleet->ring->ops->run(fleet->ring, 0, COMPLETIONS, on_left, fleet) > 0)
+		continue;
+}
+
+/*
+ * Some at a time. A ring that is freed cancels all that is in flight at once, and for thousands of
+ * connections that keeps everybody else on this core waiting for half a second.
+ */
+static void hang_up(struct sim_fleet *fleet)
+{
+	uint32_t some = 0;
+
+	for (uint32_t i = 0; i < fleet->call_count; i++) {
+		const struct ch_file *file = &fleet->calls[i].file;
+
+		if (file->index < 0 || file->fixed)
+			continue;
+		ch_sock_shutdown(file->index);
+		if (++some % HANG_UPS == 0)
+			drain(fleet);
+	}
+	drain(fleet);
+}
+
 /* A descriptor that is left open dies with the ring's cancellation of what is in flight. */
 static void abandon(struct sim_fleet *fleet)
 {
+	if (fleet->ring && !fleet->error)
+		hang_up(fleet);
 	if (fleet->ring)
 		fleet->ring->ops->free(fleet->ring);
 	fleet->ring = NULL;

@@ -249,7 +249,8 @@ static void put_members(struct ch_json *json, const struct resilience *r)
 	ch_json_int(json, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
 	ch_json_str(json, "kernel", uname(&system) == 0 ? system.release : NULL);
 	ch_json_str(json, "command", command);
-	ch_json_bool(json, "attacker_has_core", r->trial.apart);
+	ch_json_bool(json, "attacker_has_core", r->trial.cores.apart);
+	ch_json_str(json, "fleet_core", sim_cores_of_fleet(&r->trial.cores));
 	ch_json_double(json, "fleet_calls_per_s",
 		       (double)(args->devices / 2) * 1e9 / (double)SIM_TRIAL_PERIOD_NS);
 	ch_json_uint(json, "memory_bound_kib", r->trial.memory_bound_kib);
@@ -319,7 +320,7 @@ static int resilience_command(void *into)
 		return SIM_EXIT_USAGE;
 	/* before there are threads */
 	r.own_network = sim_own_network() == 0;
-	sim_trial_share_cores(&r.trial);
+	sim_cores_init(&r.trial.cores);
 	ch_probe(&probe);
 	const char *advice = ch_probe_advice(&probe);
 	if (advice) {

@@ -77,21 +77,6 @@ void sim_trial_deinit(struct sim_trial *trial)
 	trial->config = NULL;
 }
 
-void sim_trial_share_cores(struct sim_trial *trial)
-{
-	cpu_set_t *rest = &trial->fleet_cores;
-	int last = CPU_SETSIZE - 1;
-
-	if (sched_getaffinity(0, sizeof(*rest), rest) != 0 || CPU_COUNT(rest) < 2)
-		return;
-	while (!CPU_ISSET(last, rest))
-		last--;
-	CPU_CLR(last, rest);
-	CPU_ZERO(&trial->attacker_cores);
-	CPU_SET(last, &trial->attacker_cores);
-	trial->apart = sched_setaffinity(0, sizeof(*rest), rest) == 0;
-}
-
 static int write_config(struct run *run)
 {
 	FILE *file = fopen(run->trial->site->config, "we");
@@ -115,7 +100,9 @@ static int start_collector(struct run *run)
 	sim_site_remove(run->trial->site->spool);
 	if (write_config(run) != 0)
 		return -EIO;
+	sim_cores_enter(&run->trial->cores, SIM_ROLE_COLLECTOR);
 	int err = sim_site_start(run->trial->site, error);
+	sim_cores_enter(&run->trial->cores, SIM_ROLE_FLEET);
 	if (err)
 		sim_failures_add(&run->ordeal->failures, "%s", error);
 	return err;
@@ -336,13 +323,10 @@ static int start_attacker(struct run *run)
 	if (!err)
 		err = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, run->errors,
 						       O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	/* a child has the cores of the thread that makes it */
-	if (run->trial->apart)
-		(void)sched_setaffinity(0, sizeof(cpu_set_t), &run->trial->attacker_cores);
+	sim_cores_enter(&run->trial->cores, SIM_ROLE_ATTACKER);
 	if (!err)
 		err = posix_spawn(&run->attacker, "/proc/self/exe", &actions, NULL, argv, environ);
-	if (run->trial->apart)
-		(void)sched_setaffinity(0, sizeof(cpu_set_t), &run->trial->fleet_cores);
+	sim_cores_enter(&run->trial->cores, SIM_ROLE_FLEET);
 	posix_spawn_file_actions_destroy(&actions);
 	if (err)
 		run->attacker = 0;

@@ -4,11 +4,10 @@
  * Runs one attack beside a real fleet, against a fresh collector. Half of the fleet keeps its
  * sessions, notifies and answers rpcs; the other half calls, hangs up and calls again.
  */
+#include "cores.h"
 #include "fleet.h"
 #include "ordeal.h"
 #include "site.h"
-
-#include <sched.h>
 
 #define SIM_TRIAL_PERIOD_NS 2000000000ull /* between two calls of a device that redials */
 #define SIM_TRIAL_FLEET "127.1."	  /* how the sources of the fleet begin */
@@ -31,15 +30,8 @@ struct sim_trial {
 	bool fixed; /**< ch_probe: fixed_close */
 	uint64_t memory_bound_kib;
 	bool (*interrupted)(void);
-	bool apart; /**< attackers have a core of their own, as below */
-	cpu_set_t fleet_cores, attacker_cores;
+	struct sim_cores cores;
 };
-
-/**
- * Leaves the last core to the attackers, if there is more than one: what is measured is what they
- * cost the collector, not the time that they take themselves. Before there are threads.
- */
-void sim_trial_share_cores(struct sim_trial *trial);
 
 /** Reads the configuration that sim_site_init made. @return 0 or a negated errno */
 CH_NODISCARD int sim_trial_init(struct sim_trial *trial);

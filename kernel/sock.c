@@ -212,6 +212,11 @@ int ch_sock_local(int fd, struct ch_address *local)
 	return ch_sock_decode(&from, local);
 }
 
+void ch_sock_shutdown(int fd)
+{
+	(void)shutdown(fd, SHUT_RDWR); /* fails where there is no connection any more */
+}
+
 void ch_sock_reset_at_close(int fd)
 {
 	const struct linger now = {.l_onoff = 1, .l_linger = 0};

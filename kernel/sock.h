@@ -73,6 +73,9 @@ CH_NODISCARD int ch_sock_local(int fd, struct ch_address *local);
 /** Resets the connection (RST, no TIME_WAIT) and closes @fd. */
 void ch_sock_reset(int fd);
 
+/** Ends what is in flight on @fd, both ways; it stays open. */
+void ch_sock_shutdown(int fd);
+
 /** Whoever closes @fd later resets the connection. */
 void ch_sock_reset_at_close(int fd);
 
