@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -128,17 +129,27 @@ static void clamp(struct ch_collector *c, const char *limit, uint64_t *value, ui
 	*value = usable;
 }
 
+/* Those that we may use: a container or a service often has fewer than the machine. */
+static uint64_t count_cores(void)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t usable;
+
+	if (sched_getaffinity(0, sizeof(usable), &usable) == 0)
+		return (uint64_t)CPU_COUNT(&usable);
+	return online > 0 ? (uint64_t)online : 1;
+}
+
 static void set_limits(struct ch_collector *c, uint64_t nofile)
 {
 	struct ch_shared *s = &c->shared;
 	const struct ch_config *config = c->config;
 	uint64_t usable = nofile > 2 * NOFILE_RESERVE ? nofile - NOFILE_RESERVE : nofile / 2;
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	long pages = sysconf(_SC_PHYS_PAGES);
 	uint64_t workers;
 
 	s->slots = (uint32_t)(config->max_sessions < usable ? config->max_sessions : usable);
-	workers = config->threads != 0 ? config->threads : (uint64_t)(cores > 0 ? cores : 1);
+	workers = config->threads != 0 ? config->threads : count_cores();
 	if (workers * s->slots < config->max_sessions && config->threads == 0)
 		workers = (config->max_sessions + s->slots - 1) / s->slots;
 	s->worker_count = (uint32_t)(workers < WORKERS_MAX ? workers : WORKERS_MAX);
