@@ -63,6 +63,25 @@ Test(recent, forgets_one_without_connections_first)
 	ch_recent_deinit(&recent);
 }
 
+/* Strangers from ever more addresses must not make us forget the fleet. */
+Test(recent, forgets_strangers_before_those_that_devices_log_in_from)
+{
+	struct ch_recent recent = {0};
+	struct guard_source open = source_of(1);
+	struct guard_source known = source_of(2);
+
+	ch_recent_touch(&recent, &open, 4)->open = 1;
+	ch_recent_touch(&recent, &known, 4)->known_until_ns = 1;
+	for (uint32_t n = 3; n < 1000; n++) {
+		struct guard_source stranger = source_of(n);
+
+		ch_recent_touch(&recent, &stranger, 4)->pending = n % 2;
+	}
+	cr_assert_not_null(ch_recent_find(&recent, &open));
+	cr_assert_not_null(ch_recent_find(&recent, &known));
+	ch_recent_deinit(&recent);
+}
+
 Test(recent, has_nothing_when_it_is_empty)
 {
 	struct ch_recent recent = {0};

@@ -167,8 +167,10 @@ Test(sources, doubles_bans_up_to_the_longest_and_halves_them_for_a_login)
 		cr_assert_eq(fail_times(&source, 5, now), lengths[i] * S, "ban %zu", i);
 		now += lengths[i] * S;
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		ch_sources_succeed(sources, &source, now);
+		ch_sources_end(sources, &source, CH_SESSION_GOOD, now);
+	}
 	now += 86400 * S;
 	cr_assert_eq(fail_times(&source, 5, now), 300 * S, "a day later it is as new");
 }
@@ -179,9 +181,80 @@ Test(sources, never_bans_a_source_that_logs_devices_in)
 	struct guard_source nat = at("192.0.2.1:1");
 
 	ch_sources_succeed(sources, &nat, T0);
-	cr_assert_eq(fail_times(&nat, 1000, T0 + S), 0);
+	cr_assert_eq(fail_times(&nat, 1000, T0 + S), 0, "while a session is open");
 	cr_assert_eq(visit(&nat, T0 + S), CH_ARRIVAL_WELCOME);
-	cr_assert_eq(fail_times(&nat, 5, T0 + 86401 * S), 300 * S, "once it is not known any more");
+	ch_sources_end(sources, &nat, CH_SESSION_GOOD, T0 + S);
+	cr_assert_eq(fail_times(&nat, 1000, T0 + 2 * S), 0, "and while it is known");
+	cr_assert_eq(fail_times(&nat, 5, T0 + 86402 * S), 300 * S, "once it is not known any more");
+}
+
+static enum ch_rank rank(const struct guard_source *source, uint64_t now)
+{
+	struct ch_arrival_info info;
+
+	ch_sources_arrive(sources, source, now, &info);
+	if (info.verdict == CH_ARRIVAL_WELCOME)
+		ch_sources_leave(sources, source);
+	return info.rank;
+}
+
+Test(sources, is_known_after_a_good_session_and_during_one_that_lasts)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	cr_assert_eq(rank(&source, T0), CH_RANK_STRANGER);
+	ch_sources_succeed(sources, &source, T0);
+	cr_assert_eq(rank(&source, T0 + S), CH_RANK_STRANGER, "a login alone says little");
+	cr_assert_eq(rank(&source, T0 + 2 * S), CH_RANK_KNOWN);
+	ch_sources_end(sources, &source, CH_SESSION_GOOD, T0 + 86400 * S);
+	cr_assert_eq(rank(&source, T0 + 2 * 86400 * S - 1), CH_RANK_KNOWN, "from its end on");
+	cr_assert_eq(rank(&source, T0 + 2 * 86400 * S), CH_RANK_STRANGER);
+}
+
+/* Who has a good certificate may still do nothing but harm. */
+Test(sources, fault_in_a_session_takes_the_standing_unless_others_are_open)
+{
+	struct guard_source nat = at("192.0.2.1:1");
+
+	ch_sources_succeed(sources, &nat, T0);
+	ch_sources_end(sources, &nat, CH_SESSION_GOOD, T0);
+	ch_sources_succeed(sources, &nat, T0);
+	ch_sources_succeed(sources, &nat, T0);
+	ch_sources_end(sources, &nat, CH_SESSION_FAULT, T0);
+	cr_assert_eq(rank(&nat, T0), CH_RANK_KNOWN, "the other device behind it is a good one");
+	ch_sources_end(sources, &nat, CH_SESSION_FAULT, T0);
+	cr_assert_eq(rank(&nat, T0 + S), CH_RANK_STRANGER);
+	for (uint64_t i = 1; i < 20; i++) {
+		ch_sources_succeed(sources, &nat, T0 + i * S);
+		ch_sources_succeed(sources, &nat, T0 + i * S);
+		ch_sources_end(sources, &nat, CH_SESSION_FAULT, T0 + i * S);
+		cr_assert_neq(rank(&nat, T0 + i * S + S / 2), CH_RANK_KNOWN, "%d", (int)i);
+	}
+}
+
+Test(sources, end_that_is_ours_says_nothing_of_the_device)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	ch_sources_succeed(sources, &source, T0);
+	ch_sources_end(sources, &source, CH_SESSION_ENDED, T0 + S);
+	cr_assert_eq(rank(&source, T0 + S), CH_RANK_STRANGER);
+	ch_sources_succeed(sources, &source, T0 + S);
+	ch_sources_end(sources, &source, CH_SESSION_ENDED, T0 + 10 * S);
+	cr_assert_eq(rank(&source, T0 + 10 * S), CH_RANK_KNOWN, "but it had lasted");
+}
+
+Test(sources, one_that_calls_all_the_time_is_busy_until_it_stops)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(rank(&source, T0), CH_RANK_STRANGER);
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(rank(&source, T0 + (uint64_t)i * S / 2), CH_RANK_STRANGER_BUSY);
+	cr_assert_eq(rank(&source, T0 + 50 * S + 7 * S), CH_RANK_STRANGER, "seconds later");
+	for (uint64_t i = 0; i < 1000; i++)
+		cr_assert_eq(rank(&source, T0 + 70 * S + i * S), CH_RANK_STRANGER, "one a second");
 }
 
 Test(sources, gives_a_known_one_its_own_limits)
@@ -191,8 +264,9 @@ Test(sources, gives_a_known_one_its_own_limits)
 	int passed = 0;
 
 	ch_sources_succeed(sources, &nat, T0);
+	ch_sources_end(sources, &nat, CH_SESSION_GOOD, T0);
 	ch_sources_arrive(sources, &nat, T0, &info);
-	cr_assert(info.known);
+	cr_assert_eq(info.rank, CH_RANK_KNOWN);
 	for (int i = 1; i < 200; i++)
 		passed += arrive(&nat, T0) == CH_ARRIVAL_WELCOME;
 	cr_assert_eq(passed, 19);

@@ -255,6 +255,59 @@ Test(worker, reply_reaches_who_asked_before_any_handshake_goes_on)
 	cr_assert_gt(ch_stat(&worker.stats.handshake_steps), before);
 }
 
+/* The kernel accepts a connection, which waits to be looked at. */
+static void arrive(void)
+{
+	const struct ch_completion accepted = {
+		.user_data = ch_user_data(CH_OP_ACCEPT, 0, 0),
+		.result = open("/dev/null", O_RDONLY | O_CLOEXEC),
+		.more = true,
+	};
+
+	fake_push(&ring, &accepted);
+}
+
+static void note_accepted(void *ctx, const uint8_t *data, size_t len, bool done, int status)
+{
+	(void)data, (void)len, (void)done, (void)status;
+	*(uint64_t *)ctx = ch_stat(&worker.stats.accepted);
+}
+
+Test(worker, reply_that_came_behind_arrivals_is_dealt_with_before_them)
+{
+	struct device *d = &pool[0];
+	struct ch_conn *conn = log_in(d);
+	struct ch_job *job = calloc(1, sizeof(*job) + 6);
+	uint64_t before = ch_stat(&worker.stats.accepted);
+	uint64_t at_reply = UINT64_MAX;
+
+	*job = (struct ch_job){note_accepted, &at_reply, .timeout_ns = 1000000000, .len = 6};
+	memcpy(job->operation, "<get/>", 6);
+	ch_session_request(&worker, conn, job);
+	pump(d);
+	arrive();
+	arrive();
+	device_say(d, "<rpc-reply message-id=\"1\"><ok/></rpc-reply>]]>]]>");
+	fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len, true);
+	turn();
+	cr_assert_eq(at_reply, before);
+	cr_assert_eq(ch_stat(&worker.stats.accepted), before + 2);
+}
+
+Test(worker, more_arrivals_than_may_wait_are_all_dealt_with)
+{
+	uint64_t before = ch_stat(&worker.stats.accepted);
+
+	for (int batch = 0; batch < 40; batch++) {
+		for (int i = 0; i < 64; i++)
+			arrive();
+		turn();
+	}
+	settle();
+	cr_assert_eq(ch_stat(&worker.stats.accepted), before + 40 * 64);
+	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), 40 * 64 - 2);
+}
+
 /* Ends the login of the only connection by the deadline that the configuration has now. */
 static void pass_deadline(void)
 {

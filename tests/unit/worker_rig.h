@@ -305,7 +305,7 @@ static inline void turn(void)
 
 static inline bool turns_wait(void)
 {
-	return worker.begun.count > 0 || worker.waiting.count > 0;
+	return !ch_turns_empty(&worker.turns);
 }
 
 static inline void pump(struct device *d)

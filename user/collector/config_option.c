@@ -323,14 +323,12 @@ const struct ch_option ch_options[] = {
 	 .help = "count and log what would be refused, but refuse nobody"},
 	{CH_SECTION_GUARD, "source-rate", CH_OPTION_UINT, IN(guard.source_rate), 1, 1000000,
 	 .fallback = "20", .zero = "no limit",
-	 .help = "connections per second of a source that no device logged in from yet"},
+	 .help = "connections per second of a source that had no good session yet"},
 	{CH_SECTION_GUARD, "source-burst", CH_OPTION_UINT, IN(guard.source_burst), 1, 1000000,
 	 .fallback = "50", .help = "how many of them at once"},
 	{CH_SECTION_GUARD, "known-rate", CH_OPTION_UINT, IN(guard.known_rate), 1, 1000000,
 	 .fallback = "200", .zero = "no limit",
-	 .help = "connections per second of a source that devices logged in from: many may be "
-		 "behind "
-		 "one NAT"},
+	 .help = "connections per second of a source that had good sessions: many may be behind one NAT"},
 	{CH_SECTION_GUARD, "known-burst", CH_OPTION_UINT, IN(guard.known_burst), 1, 1000000,
 	 .fallback = "1000", .help = "how many of them at once"},
 	{CH_SECTION_GUARD, "source-logins", CH_OPTION_UINT, IN(guard.source_logins), 1, 1048576,
@@ -340,12 +338,12 @@ const struct ch_option ch_options[] = {
 	 .fallback = "512", .zero = "any number", .help = "the same of a known source"},
 	{CH_SECTION_GUARD, "known-time", CH_OPTION_DURATION, IN(guard.known_time_ns), SECOND,
 	 8760 * HOUR, 1, .fallback = "24h",
-	 .help = "how long a source stays known after its last login; as long it is not banned for "
-		 "failures: good devices would pay for a bad one behind the same NAT"},
+	 .help = "how long a source stays known after its last good session; as long it is not banned "
+		 "for failures: good devices would pay for a bad one behind the same NAT"},
 	{CH_SECTION_GUARD, "known-share", CH_OPTION_UINT, IN(guard.known_share), 1, 95,
 	 .fallback = "50", .zero = "none",
 	 .help = "percent of limits.max-handshakes that only known sources may use"},
-	{CH_SECTION_GUARD, "ban-after", CH_OPTION_UINT, IN(guard.ban_after), 1, 1000000,
+	{CH_SECTION_GUARD, "ban-after", CH_OPTION_UINT, IN(guard.ban_after), 1, 1000,
 	 .fallback = "5", .zero = "no bans for failures",
 	 .help = "failed logins, by the device's own fault, that ban their source"},
 	{CH_SECTION_GUARD, "ban-window", CH_OPTION_DURATION, IN(guard.ban_window_ns), SECOND,

@@ -99,18 +99,34 @@ void ch_conn_logged_in(struct ch_worker *w, struct ch_conn *conn)
 	ch_uncount(&w->stats.handshaking, 1);
 }
 
+static enum ch_session_end end_of(enum ch_reason reason)
+{
+	switch (ch_reason_fault(reason)) {
+	case CH_FAULT_PEER:
+		return CH_SESSION_FAULT;
+	case CH_FAULT_NETWORK:
+		/* By a call of the same device, which may do nothing but that. */
+		return reason != CH_REASON_SUPERSEDED ? CH_SESSION_GOOD : CH_SESSION_ENDED;
+	case CH_FAULT_LOCAL:
+		break;
+	}
+	return CH_SESSION_ENDED;
+}
+
 /*
- * Does the end count against the source? Only what the peer did before it was up. An unknown device
- * with a good certificate has done nothing: it waits to be enrolled.
+ * Does the end count against the source? Only what the peer did; before it was up, towards a ban. An
+ * unknown device with a good certificate has done nothing: it waits to be enrolled.
  */
 static void judge_source(struct ch_worker *w, struct ch_conn *conn)
 {
+	enum ch_fault fault = ch_reason_fault(conn->reason);
+	struct ch_gate *gate = w->shared->gate;
 	struct ch_ban ban;
 
-	if (conn->claimed || ch_reason_fault(conn->reason) != CH_FAULT_PEER ||
-	    conn->reason == CH_REASON_UNKNOWN_DEVICE)
-		return;
-	if (ch_gate_fail(w->shared->gate, &conn->peer, w->now_ns, &ban))
+	if (conn->claimed)
+		ch_gate_end(gate, &conn->peer, end_of(conn->reason), w->now_ns);
+	else if (fault == CH_FAULT_PEER && conn->reason != CH_REASON_UNKNOWN_DEVICE &&
+		 ch_gate_fail(gate, &conn->peer, w->now_ns, &ban))
 		ch_publish_banned(w, conn, &ban);
 }
 

@@ -11,6 +11,7 @@
 #include "registry.h"
 #include "user/core/log.h"
 #include "user/core/timer.h"
+#include "user/guard/sources.h"
 #include "user/proto/client.h"
 #include "user/proto/heartbeat.h"
 #include "user/proto/proxy.h"
@@ -22,7 +23,7 @@ struct ch_worker;
 
 /** What only a connection that logs in needs; freed when the record layer is armed. */
 struct ch_login {
-	struct ch_handshake *handshake; /**< NULL while a load balancer has the word */
+	struct ch_handshake *handshake; /**< NULL before its first turn */
 	struct ch_proxy proxy;		/**< what it said */
 	struct ch_judge *judge;	    /**< under which it began */
 	uint64_t generation;	    /**< of the policy then */
@@ -67,6 +68,7 @@ struct ch_conn {
 	uint8_t inflight;     /**< operations whose last completion is still to come */
 	uint8_t reading;      /**< op of the handshake read that is in flight; 0 = none */
 	uint8_t alert;	      /**< alert to send at the end; 0 = close_notify */
+	uint8_t rank : 2;     /**< enum ch_rank, of a login */
 	bool handshaking : 1; /**< holds a place under max-handshakes */
 	bool arrived : 1;     /**< the gate counts it for its source: ch_gate_leave is due */
 	bool queued : 1;      /**< waits for a handshake turn */
@@ -177,13 +179,11 @@ void ch_proxied_received(struct ch_worker *worker, struct ch_conn *conn,
 			 const struct ch_completion *c);
 
 /* login.c */
-/** The TLS client of a login. @return 0 or an error. */
-CH_NODISCARD int ch_login_begin(struct ch_worker *worker, struct ch_login *login);
 /** Receives exactly @len bytes; the connection ends if that cannot be. */
 void ch_login_receive(struct ch_worker *worker, struct ch_conn *conn, uint8_t op, void *into,
 		      uint32_t len);
-/** Places under max-handshakes for sources that nobody logged in from yet. */
-uint64_t ch_login_places_of_strangers(const struct ch_worker *worker);
+/** How many places under max-handshakes may be taken when one of @rank takes one more. */
+uint64_t ch_login_places(const struct ch_worker *worker, enum ch_rank rank);
 /** A new connection on descriptor @fd. Takes the descriptor in every case. */
 void ch_login_accept(struct ch_worker *worker, int fd);
 /** One handshake step: up to a millisecond of CPU. */

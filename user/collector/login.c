@@ -11,6 +11,8 @@
 
 #define RECORD_BODY_MAX (16384 + 256)
 #define DISCARD_BYTES 4096
+/* One in so many places is left to sources that call seldom. */
+#define SELDOM_SHARE 8
 
 void ch_login_free(struct ch_worker *w, struct ch_login *login)
 {
@@ -40,27 +42,34 @@ static void refuse(struct ch_worker *w, int fd, const struct ch_address *peer,
 	ch_publish_refused(w, peer, reason);
 }
 
-uint64_t ch_login_places_of_strangers(const struct ch_worker *w)
+uint64_t ch_login_places(const struct ch_worker *w, enum ch_rank rank)
 {
-	uint64_t all = w->shared->handshakes.limit;
+	uint64_t places = w->shared->handshakes.limit;
 
-	return all - all * w->shared->config->guard.known_share / 100;
+	if (!ch_rank_is_known(rank))
+		places -= places * w->shared->config->guard.known_share / 100;
+	if (ch_rank_is_busy(rank))
+		places -= places / SELDOM_SHARE;
+	return places;
 }
 
 /*
- * Takes a place under max-sessions and max-handshakes, of which known sources have a share of their
- * own: else the cap itself would be how to keep them out.
+ * Takes a place under max-sessions and max-handshakes. Known sources have a share of the latter, so
+ * have those that call seldom, and no source takes more than it leaves: else the cap itself would be
+ * how to keep others out.
  */
-static enum ch_reason take_places(struct ch_worker *w, bool known)
+static enum ch_reason take_places(struct ch_worker *w, enum ch_rank rank, uint32_t pending)
 {
 	struct ch_shared *s = w->shared;
-	uint64_t limit = known ? s->handshakes.limit : ch_login_places_of_strangers(w);
+	uint64_t limit = ch_login_places(w, rank);
 
 	if (w->stopping)
 		return CH_REASON_SHUTDOWN;
+	if (pending > 0 && !ch_cap_within(&s->handshakes, limit > pending ? limit - pending : 0))
+		return CH_REASON_HANDSHAKE_LIMIT;
 	if (!ch_cap_take(&s->sessions))
 		return CH_REASON_SESSION_LIMIT;
-	if (!ch_worker_overloaded(w) &&
+	if (!ch_worker_overloaded(w, rank) &&
 	    ch_cap_take_below(&s->handshakes, limit))
 		return CH_REASON_NONE;
 	ch_cap_give(&s->sessions);
@@ -94,7 +103,8 @@ static struct ch_login *login_new(struct ch_worker *w)
 	return login;
 }
 
-int ch_login_begin(struct ch_worker *w, struct ch_login *login)
+/* Not before its turn: accepting must be cheap, or a storm of arrivals keeps everybody waiting. */
+static int login_begin(struct ch_worker *w, struct ch_login *login)
 {
 	int err = ch_handshake_client(login->judge->tls, &login->handshake);
 
@@ -104,7 +114,7 @@ int ch_login_begin(struct ch_worker *w, struct ch_login *login)
 }
 
 static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_address *peer,
-				bool proxied)
+				const struct ch_pass *pass)
 {
 	uint32_t slot;
 	struct ch_conn *conn = ch_slab_alloc(&w->slab, &slot);
@@ -114,8 +124,7 @@ static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_add
 		return NULL;
 	}
 	conn->login = login_new(w);
-	if (conn->login == NULL || (!proxied && ch_login_begin(w, conn->login) != 0)) {
-		ch_login_free(w, conn->login);
+	if (conn->login == NULL) {
 		ch_slab_free(&w->slab, slot);
 		return NULL;
 	}
@@ -131,6 +140,7 @@ static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_add
 	conn->heard_ns = w->now_ns;
 	conn->cipher = "";
 	conn->handshaking = true;
+	conn->rank = (uint8_t)pass->rank;
 	ch_conn_init_queues(w, conn);
 	return conn;
 }
@@ -151,13 +161,15 @@ void ch_login_accept(struct ch_worker *w, int fd)
 		return;
 	}
 	/* Of a load balancer's it shows later who it is. */
-	reason = take_places(w, pass.known || pass.proxied);
+	if (pass.proxied)
+		pass.rank = CH_RANK_KNOWN;
+	reason = take_places(w, pass.rank, pass.pending);
 	if (reason != CH_REASON_NONE) {
 		ch_gate_leave(w->shared->gate, &peer);
 		refuse(w, fd, &peer, reason);
 		return;
 	}
-	conn = conn_new(w, fd, &peer, pass.proxied);
+	conn = conn_new(w, fd, &peer, &pass);
 	if (conn == NULL) {
 		ch_gate_leave(w->shared->gate, &peer);
 		ch_cap_give(&w->shared->handshakes);
@@ -305,6 +317,10 @@ void ch_login_turn(struct ch_worker *w, struct ch_conn *conn)
 
 	if (conn->state != CH_CONN_ACCEPTED && conn->state != CH_CONN_TLS_HANDSHAKE)
 		return; /* it ended while it waited for its turn */
+	if (login->handshake == NULL && login_begin(w, login) != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, "no memory");
+		return;
+	}
 	ch_count(&w->stats.handshake_steps, 1);
 	status = ch_handshake_step(login->handshake, login->record.data, login->record.len,
 				   &conn->queue);

@@ -30,9 +30,11 @@ static enum ch_reason admit(struct ch_worker *w, struct ch_conn *conn)
 	if (pass.refused != CH_REASON_NONE)
 		return pass.refused;
 	conn->arrived = true;
-	if (!pass.known && !ch_cap_within(&s->handshakes, ch_login_places_of_strangers(w)))
+	conn->rank = (uint8_t)pass.rank;
+	if (pass.rank != CH_RANK_KNOWN &&
+	    !ch_cap_within(&s->handshakes, ch_login_places(w, pass.rank)))
 		return CH_REASON_HANDSHAKE_LIMIT;
-	return ch_login_begin(w, conn->login) == 0 ? CH_REASON_NONE : CH_REASON_INTERNAL;
+	return CH_REASON_NONE;
 }
 
 static void addressed(struct ch_worker *w, struct ch_conn *conn)

@@ -14,6 +14,13 @@
 /* A storm of handshakes must not stretch the latency of live sessions. */
 #define TURN_BUDGET_NS (2 * MS)
 #define COMPLETIONS_PER_TURN 4096
+#define COMPLETIONS_AT_A_TIME 128
+/* While a device of the first rank logs in, what others may make it wait for at each step. */
+#define ARRIVALS_BUDGET_NS (MS / 4)
+#define OTHERS_BUDGET_NS (MS / 4)
+#define COMPLETIONS_BUDGET_NS (MS / 4)
+/* It logs in while it took a step so short a time ago: a device needs a millisecond for its own. */
+#define LOGS_IN_NS (10 * MS)
 /* Fewer than this in one entry: nothing is piling up. */
 #define DRAIN_LEAST 16
 /* After so many completions in one round the next waits a little for a batch. */
@@ -56,41 +63,30 @@ int ch_worker_post(struct ch_worker *w, const struct ch_mail *mail)
 
 void ch_worker_queue_turn(struct ch_worker *w, struct ch_conn *conn)
 {
-	struct ch_turns *turns = conn->state == CH_CONN_ACCEPTED ? &w->waiting : &w->begun;
-
 	if (conn->queued)
 		return;
 	conn->queued = true;
 	conn->inflight++; /* the queue refers to the slot */
-	conn->next_turn = NULL;
-	*turns->tail = conn;
-	turns->tail = &conn->next_turn;
-	turns->count++;
+	ch_turns_push(&w->turns, conn);
+	if (conn->rank == CH_RANK_KNOWN)
+		w->first_ns = w->now_ns;
 }
 
-/*
- * Finish what was begun: if all took turns alike, a storm would stretch every login beyond its
- * deadline, and nobody would ever get in.
- */
 static struct ch_conn *next_turn(struct ch_worker *w)
 {
-	struct ch_turns *turns = w->begun.head != NULL ? &w->begun : &w->waiting;
-	struct ch_conn *conn = turns->head;
+	struct ch_conn *conn = ch_turns_pop(&w->turns);
 
 	if (conn == NULL)
 		return NULL;
-	turns->head = conn->next_turn;
-	if (turns->head == NULL)
-		turns->tail = &turns->head;
-	turns->count--;
 	conn->queued = false;
 	conn->inflight--;
 	return conn;
 }
 
-bool ch_worker_overloaded(const struct ch_worker *w)
+bool ch_worker_overloaded(const struct ch_worker *w, enum ch_rank rank)
 {
-	return w->waiting.count * w->login_cost_ns > w->shared->config->login_timeout_ns / 2;
+	return ch_turns_before(&w->turns, rank) * w->login_cost_ns >
+	       w->shared->config->login_timeout_ns / 2;
 }
 
 void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
@@ -116,13 +112,46 @@ static void learn_cost(struct ch_worker *w, uint64_t cost_ns)
 	w->login_cost_ns = w->login_cost_ns == 0 ? cost_ns : (7 * w->login_cost_ns + cost_ns) / 8;
 }
 
+/* Does a device of the first rank log in just now? It shall not wait long for others. */
+static bool first_logs_in(const struct ch_worker *w)
+{
+	return w->now_ns - w->first_ns < LOGS_IN_NS;
+}
+
+static bool has_arrivals(const struct ch_worker *w)
+{
+	return w->arrivals_in != w->arrivals_out;
+}
+
+static void admit_next(struct ch_worker *w)
+{
+	ch_login_accept(w, w->arrivals[w->arrivals_out++ % CH_ARRIVALS]);
+}
+
+/* Not where they complete: there they would stand in the way of what sessions say. */
+static void run_arrivals(struct ch_worker *w)
+{
+	uint64_t start = w->now_ns;
+
+	while (has_arrivals(w)) {
+		admit_next(w);
+		if (w->arrivals_out % 16 != 0)
+			continue;
+		w->now_ns = ch_now_ns();
+		if (w->now_ns - start >= (first_logs_in(w) ? ARRIVALS_BUDGET_NS : TURN_BUDGET_NS))
+			break;
+	}
+}
+
 static void run_handshakes(struct ch_worker *w)
 {
 	uint64_t start = w->now_ns;
+	uint64_t others_ns = 0;
 	struct ch_conn *conn;
 
 	while ((conn = next_turn(w)) != NULL) {
 		uint64_t began = w->now_ns;
+		bool first = conn->rank == CH_RANK_KNOWN;
 
 		ch_login_turn(w, conn);
 		w->now_ns = ch_now_ns();
@@ -131,7 +160,12 @@ static void run_handshakes(struct ch_worker *w)
 			learn_cost(w, conn->cost_ns);
 		if (conn->inflight == 0)
 			ch_conn_event(w, conn, CH_EV_QUIET);
-		if (w->now_ns - start >= TURN_BUDGET_NS)
+		if (first)
+			w->first_ns = w->now_ns;
+		else
+			others_ns += w->now_ns - began;
+		if (w->now_ns - start >= TURN_BUDGET_NS ||
+		    (first_logs_in(w) && others_ns >= OTHERS_BUDGET_NS))
 			break;
 	}
 }
@@ -243,10 +277,13 @@ static void on_accept(struct ch_worker *w, size_t i, const struct ch_completion 
 {
 	struct ch_listener *l = &w->listeners[i];
 
-	if (c->result >= 0)
-		ch_login_accept(w, c->result);
-	else if (c->result != -ECANCELED)
+	if (c->result >= 0) {
+		if (w->arrivals_in - w->arrivals_out == CH_ARRIVALS)
+			admit_next(w);
+		w->arrivals[w->arrivals_in++ % CH_ARRIVALS] = c->result;
+	} else if (c->result != -ECANCELED) {
 		ch_count(&w->stats.accept_errors, 1);
+	}
 	if (c->more)
 		return;
 	l->accepting = false;
@@ -408,7 +445,7 @@ static bool finished(const struct ch_worker *w)
 		if (w->listeners[i].accepting)
 			return false;
 	}
-	if (w->slab.used == 0)
+	if (w->slab.used == 0 && !has_arrivals(w))
 		return true;
 	return w->aborted && w->now_ns - w->stop_started_ns >=
 				     w->shared->config->shutdown_timeout_ns + ABORT_GRACE_NS;
@@ -423,7 +460,7 @@ static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 {
 	uint64_t at = earlier(ch_wheel_next(&w->wheel), ch_publish_due(w));
 
-	if (w->begun.head != NULL || w->waiting.head != NULL || w->swap != NULL)
+	if (!ch_turns_empty(&w->turns) || has_arrivals(w) || w->swap != NULL)
 		return 0;
 	for (size_t i = 0; i < w->listener_count; i++) {
 		if (w->listeners[i].retry_ns != 0)
@@ -451,6 +488,7 @@ static void read_mail(struct ch_worker *w)
 static void run_ring(struct ch_worker *w, uint64_t wait)
 {
 	bool busy = w->last_round >= LINGER_AFTER;
+	uint64_t start = w->now_ns;
 	int total = 0;
 	int result;
 
@@ -460,10 +498,13 @@ static void run_ring(struct ch_worker *w, uint64_t wait)
 		wait = LINGER_NS;
 	do {
 		w->clock_fresh = false;
-		result = w->ring->ops->run(w->ring, wait, COMPLETIONS_PER_TURN, on_completion, w);
+		result = w->ring->ops->run(w->ring, wait, COMPLETIONS_AT_A_TIME, on_completion, w);
 		total += result;
+		if (wait > 0)
+			start = ch_now_ns();
 		wait = 0;
-	} while (result >= DRAIN_LEAST && total < COMPLETIONS_PER_TURN);
+	} while (result >= DRAIN_LEAST && total < COMPLETIONS_PER_TURN &&
+		 ch_now_ns() - start < (first_logs_in(w) ? COMPLETIONS_BUDGET_NS : TURN_BUDGET_NS));
 	w->last_round = total;
 	if (result < 0)
 		ch_log(&w->shared->log, CH_LOG_ERROR, "event=ring-error worker=%u err=%s", w->index,
@@ -503,6 +544,7 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 		    !w->stopping)
 			accept_arm(w, i);
 	}
+	run_arrivals(w);
 	run_handshakes(w);
 	release_heap(w);
 	if (w->stopping)
@@ -562,8 +604,7 @@ int ch_worker_init(struct ch_worker *w, struct ch_shared *shared, uint32_t index
 
 	w->shared = shared;
 	w->index = index;
-	w->begun.tail = &w->begun.head;
-	w->waiting.tail = &w->waiting.head;
+	ch_turns_init(&w->turns);
 	w->wake_fd = -1;
 	pthread_mutex_init(&w->login_lock, NULL);
 	read_clock(w);
@@ -607,6 +648,8 @@ void ch_worker_deinit(struct ch_worker *w)
 			ch_sock_close(w->listeners[i].fd);
 	}
 	free(w->listeners);
+	while (has_arrivals(w))
+		ch_sock_close(w->arrivals[w->arrivals_out++ % CH_ARRIVALS]);
 	if (w->ring != NULL)
 		w->ring->ops->free(w->ring);
 	for (uint32_t slot = 0; slot < w->slab.cap; slot++) {

@@ -9,6 +9,7 @@
 #include "authorities.h"
 #include "conn.h"
 #include "kernel/layer.h"
+#include "user/guard/gate.h"
 #include "policy.h"
 #include "quarantine.h"
 #include "registry.h"
@@ -17,6 +18,7 @@
 #include "user/core/queue.h"
 #include "user/core/slab.h"
 #include "user/core/stats.h"
+#include "turns.h"
 
 #include <pthread.h>
 
@@ -97,18 +99,13 @@ struct ch_shared {
 	_Atomic bool aborting;
 };
 
-/** Connections that wait for a turn, first come first served. */
-struct ch_turns {
-	struct ch_conn *head;
-	struct ch_conn **tail;
-	uint32_t count;
-};
-
 struct ch_listener {
 	int fd; /**< -1 = closed */
 	bool accepting;
 	uint64_t retry_ns; /**< when to arm the accept again after an error; 0 = not waiting */
 };
+
+#define CH_ARRIVALS 1024 /**< accepted and not looked at yet; a power of two */
 
 struct ch_worker {
 	struct ch_shared *shared;
@@ -132,9 +129,11 @@ struct ch_worker {
 
 	struct ch_listener *listeners;
 	size_t listener_count;
+	int arrivals[CH_ARRIVALS]; /**< descriptors */
+	uint32_t arrivals_in, arrivals_out;
 
-	struct ch_turns begun;	 /**< handshake steps that are due: of handshakes that began */
-	struct ch_turns waiting; /**< and first steps, which come after them */
+	struct ch_turns turns; /**< handshake steps that are due */
+	uint64_t first_ns; /**< when a device of the first rank took a step last */
 	uint64_t login_cost_ns;	 /**< our time for the steps of one login, a running mean */
 
 	struct ch_judge *judge;		/**< of new logins */
@@ -186,7 +185,7 @@ CH_NODISCARD int ch_worker_post(struct ch_worker *worker, const struct ch_mail *
 
 /** Would a connection that is accepted now wait so long for its turn that it misses its deadline?
  */
-bool ch_worker_overloaded(const struct ch_worker *worker);
+bool ch_worker_overloaded(const struct ch_worker *worker, enum ch_rank rank);
 
 /** Queues a handshake step. */
 void ch_worker_queue_turn(struct ch_worker *worker, struct ch_conn *conn);

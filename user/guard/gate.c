@@ -448,7 +448,7 @@ static unsigned judge_rule(struct ch_gate *gate, uint32_t number, const struct c
 }
 
 static unsigned judge_source(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns,
-			     bool *known)
+			     struct ch_pass *pass)
 {
 	static const unsigned verdicts[] = {
 		[CH_ARRIVAL_WELCOME] = GUARD_PASS,
@@ -462,7 +462,8 @@ static unsigned judge_source(struct ch_gate *gate, const struct ch_address *peer
 
 	ch_source_of(gate->sources, peer, &source);
 	ch_sources_arrive(gate->sources, &source, now_ns, &info);
-	*known = info.known;
+	pass->rank = info.rank;
+	pass->pending = info.pending;
 	/* In the kernel's bucket the limit of unknown sources holds: the end is what counts. */
 	if (info.again_ns != 0 && gate->guard != NULL) {
 		pthread_rwlock_rdlock(&gate->lock);
@@ -521,7 +522,7 @@ static void count_rule(struct ch_gate *gate, uint32_t number, int fd)
 static struct ch_pass judge(struct ch_gate *gate, int fd, const struct ch_address *peer,
 			    uint64_t now_ns)
 {
-	struct ch_pass pass = {0};
+	struct ch_pass pass = {.rank = CH_RANK_STRANGER};
 	struct ch_gate_rule rule;
 	uint32_t number;
 	unsigned verdict;
@@ -538,11 +539,13 @@ static struct ch_pass judge(struct ch_gate *gate, int fd, const struct ch_addres
 		log_rule(gate, number, &rule, peer, verdict);
 	}
 	if (verdict == GUARD_PASS)
-		verdict = judge_source(gate, peer, now_ns, &pass.known);
+		verdict = judge_source(gate, peer, now_ns, &pass);
 	else if (verdict == GUARD_PERMIT)
-		pass.known = true;
+		pass.rank = CH_RANK_KNOWN;
 	count(gate, verdict);
-	if (!ch_gate_is_dry_run(gate))
+	if (ch_gate_is_dry_run(gate))
+		pass.pending = 0;
+	else
 		pass.refused = reason_of(verdict);
 	return pass;
 }
@@ -582,6 +585,17 @@ void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64
 		return;
 	ch_source_of(gate->sources, peer, &source);
 	ch_sources_succeed(gate->sources, &source, now_ns);
+}
+
+void ch_gate_end(struct ch_gate *gate, const struct ch_address *peer, enum ch_session_end end,
+		 uint64_t now_ns)
+{
+	struct guard_source source;
+
+	if (gate->mode == CH_GATE_OFF || peer->family == 0)
+		return;
+	ch_source_of(gate->sources, peer, &source);
+	ch_sources_end(gate->sources, &source, end, now_ns);
 }
 
 bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer)

@@ -85,7 +85,8 @@ int ch_gate_listen(struct ch_gate *gate, int listen_fd);
 /** What became of an arrival. */
 struct ch_pass {
 	enum ch_reason refused; /**< NONE = welcome; then ch_gate_leave follows, once */
-	bool known;		/**< it may use the reserved share of the handshakes */
+	enum ch_rank rank;	/**< known: it may use the reserved share of the handshakes */
+	uint32_t pending; /**< others of the source that log in: it takes no place if fewer are free */
 	/** It is a load balancer's: ch_gate_arrive_behind follows, with the source that it names.
 	 */
 	bool proxied;
@@ -101,6 +102,9 @@ struct ch_pass ch_gate_arrive_behind(struct ch_gate *gate, int fd, const struct 
 void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer);
 /** Its device is up. */
 void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns);
+/** The session of a device that was up ended. */
+void ch_gate_end(struct ch_gate *gate, const struct ch_address *peer, enum ch_session_end end,
+		 uint64_t now_ns);
 /** It ended by its own fault before it was up. @return its source is banned for it, as @ban says */
 bool ch_gate_fail(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns,
 		  struct ch_ban *ban);

@@ -120,18 +120,23 @@ static bool grow_chunks(struct ch_recent *r)
 	return r->chunks[chunks] != NULL;
 }
 
-/* The oldest without connections goes, or else the oldest. @return its number, free now */
+/* What would be lost: many new sources must not make us forget those that devices log in from. */
+static int worth(const struct ch_recent_entry *entry)
+{
+	if (entry->open > 0 || entry->known_until_ns != 0)
+		return 2;
+	return entry->pending > 0;
+}
+
+/* Of the oldest the one worth the least. @return its number, free now */
 static uint32_t forget_one(struct ch_recent *r)
 {
 	uint32_t victim = r->oldest;
 	uint32_t at = r->oldest;
 
-	for (int i = 0; i < FORGET_TRIES && at != 0; i++, at = entry_at(r, at)->newer) {
-		if (entry_at(r, at)->pending == 0) {
+	for (int i = 0; i < FORGET_TRIES && at != 0; i++, at = entry_at(r, at)->newer)
+		if (worth(entry_at(r, at)) < worth(entry_at(r, victim)))
 			victim = at;
-			break;
-		}
-	}
 	unchain(r, victim);
 	unlink_entry(r, victim);
 	return victim;

@@ -9,13 +9,19 @@
 
 #include <stdbool.h>
 
+#define CH_RECENT_FAILURES_MAX 1000
+#define CH_RECENT_OPEN_MAX ((1u << 22) - 1)
+
 struct ch_recent_entry {
 	struct guard_source source;
 	uint64_t tat_ns;	 /**< its bucket */
-	uint64_t known_until_ns; /**< a device logged in from there */
-	uint64_t window_ns;	 /**< when the first of @failures happened */
-	uint32_t failures;
-	uint32_t pending; /**< connections that log in */
+	uint64_t known_until_ns; /**< in good standing: a session from there was a good one */
+	/** @open > 0: since when no session from there misbehaved; else the first of @failures. */
+	uint64_t since_ns;
+	uint32_t open : 22;	/**< sessions; no more than it holds are counted */
+	uint32_t failures : 10; /**< at most CH_RECENT_FAILURES_MAX */
+	uint32_t pending;	/**< connections that log in */
+	uint32_t seldom_ms;	/**< bucket that tells busy sources from others */
 	uint32_t next;	  /**< of the same slot; numbers from 1, 0 = none */
 	uint32_t older, newer;
 };
@@ -33,8 +39,8 @@ struct ch_recent {
 struct ch_recent_entry *ch_recent_find(const struct ch_recent *recent,
 				       const struct guard_source *source);
 /**
- * The entry of a source that shows signs of life, new if need be; beyond @most an old one without
- * connections makes room. @return NULL: no memory
+ * The entry of a source that shows signs of life, new if need be; beyond @most an old one makes
+ * room, if possible one without connections, and a stranger. @return NULL: no memory
  */
 struct ch_recent_entry *ch_recent_touch(struct ch_recent *recent, const struct guard_source *source,
 					uint32_t most);

@@ -16,6 +16,12 @@
 
 #define STRIPES 32
 #define LEVEL_MOST 31
+/* Sessions that last so long without a fault are good ones. */
+#define GOOD_NS 2000000000ull
+/* A source calls seldom with fewer calls than one in so long, but for some at once. */
+#define SELDOM_MS 1000
+#define SELDOM_BURST 5
+#define SELDOM_MOST (2 * SELDOM_BURST) /* so soon a busy one counts as seldom again, in SELDOM_MS */
 
 struct stripe {
 	pthread_mutex_t lock;
@@ -131,11 +137,45 @@ static bool is_banned(struct ch_sources *s, const struct guard_source *source, u
 	return banned;
 }
 
+static bool is_known(const struct ch_recent_entry *entry, uint64_t now_ns)
+{
+	return entry->known_until_ns > now_ns ||
+	       (entry->open > 0 && now_ns >= entry->since_ns + GOOD_NS);
+}
+
+/*
+ * Does this call make the source a busy one? GCRA in milliseconds, in 32 bits that wrap: for a source
+ * that is heard of again after 24 days the answer may be wrong, for the seconds of SELDOM_MOST.
+ */
+static bool is_busy(struct ch_recent_entry *entry, uint64_t now_ns)
+{
+	uint32_t now_ms = (uint32_t)(now_ns / 1000000);
+	int32_t ahead_ms = (int32_t)(entry->seldom_ms - now_ms);
+
+	if (ahead_ms < 0)
+		ahead_ms = 0;
+	ahead_ms += SELDOM_MS;
+	if (ahead_ms > SELDOM_MOST * SELDOM_MS)
+		ahead_ms = SELDOM_MOST * SELDOM_MS;
+	entry->seldom_ms = now_ms + (uint32_t)ahead_ms;
+	return ahead_ms > SELDOM_BURST * SELDOM_MS;
+}
+
+static enum ch_rank rank_of(struct ch_recent_entry *entry, uint64_t now_ns)
+{
+	bool busy = is_busy(entry, now_ns);
+
+	if (is_known(entry, now_ns))
+		return busy ? CH_RANK_KNOWN_BUSY : CH_RANK_KNOWN;
+	return busy ? CH_RANK_STRANGER_BUSY : CH_RANK_STRANGER;
+}
+
 static enum ch_arrival judge(struct ch_sources *s, struct ch_recent_entry *entry, uint64_t now_ns,
 			     struct ch_arrival_info *info)
 {
-	const struct guard_limit *limit = info->known ? &s->options.known : &s->options.unknown;
-	uint32_t most = info->known ? s->options.pending_known : s->options.pending;
+	bool known = ch_rank_is_known(info->rank);
+	const struct guard_limit *limit = known ? &s->options.known : &s->options.unknown;
+	uint32_t most = known ? s->options.pending_known : s->options.pending;
 	bool allowed;
 
 	entry->tat_ns = guard_limit_clamp(limit, entry->tat_ns, now_ns);
@@ -155,7 +195,7 @@ void ch_sources_arrive(struct ch_sources *s, const struct guard_source *source, 
 	struct stripe *stripe;
 	struct ch_recent_entry *entry;
 
-	*info = (struct ch_arrival_info){.verdict = CH_ARRIVAL_WELCOME};
+	*info = (struct ch_arrival_info){.verdict = CH_ARRIVAL_WELCOME, .rank = CH_RANK_STRANGER};
 	if (is_banned(s, source, now_ns))
 		info->verdict = CH_ARRIVAL_BANNED;
 	if (info->verdict != CH_ARRIVAL_WELCOME && !s->options.dry_run)
@@ -164,7 +204,8 @@ void ch_sources_arrive(struct ch_sources *s, const struct guard_source *source, 
 	entry = touch(s, stripe, source);
 	/* Without memory nobody is judged: the caps of the collector hold all the same. */
 	if (entry != NULL) {
-		info->known = entry->known_until_ns > now_ns;
+		info->rank = rank_of(entry, now_ns);
+		info->pending = entry->pending;
 		if (info->verdict == CH_ARRIVAL_WELCOME)
 			info->verdict = judge(s, entry, now_ns, info);
 		if (info->verdict == CH_ARRIVAL_WELCOME || s->options.dry_run)
@@ -200,21 +241,44 @@ void ch_sources_succeed(struct ch_sources *s, const struct guard_source *source,
 	struct ch_recent_entry *entry = touch(s, stripe, source);
 
 	if (entry != NULL) {
-		entry->known_until_ns = now_ns + s->options.known_ns;
+		if (entry->open == 0)
+			entry->since_ns = now_ns;
+		entry->open += entry->open < CH_RECENT_OPEN_MAX;
 		entry->failures = 0;
 	}
 	pthread_mutex_unlock(&stripe->lock);
 	soften(s, source);
 }
 
+void ch_sources_end(struct ch_sources *s, const struct guard_source *source,
+		    enum ch_session_end end, uint64_t now_ns)
+{
+	struct stripe *stripe = lock_stripe(s, source);
+	struct ch_recent_entry *entry = touch(s, stripe, source);
+
+	if (entry != NULL) {
+		bool known = is_known(entry, now_ns);
+
+		/* It may have been forgotten meanwhile. */
+		entry->open -= entry->open > 0;
+		if (end == CH_SESSION_GOOD || (known && end == CH_SESSION_ENDED))
+			entry->known_until_ns = now_ns + s->options.known_ns;
+		else if (end == CH_SESSION_FAULT && entry->open == 0)
+			entry->known_until_ns = 0;
+		if (end == CH_SESSION_FAULT)
+			entry->since_ns = now_ns;
+	}
+	pthread_mutex_unlock(&stripe->lock);
+}
+
 /* Counts a failure. @return are there enough for a ban? */
 static bool count_failure(struct ch_sources *s, struct ch_recent_entry *entry, uint64_t now_ns)
 {
-	if (entry->known_until_ns > now_ns || s->options.failures == 0)
+	if (entry->open > 0 || is_known(entry, now_ns) || s->options.failures == 0)
 		return false;
-	if (entry->failures == 0 || now_ns - entry->window_ns > s->options.window_ns) {
+	if (entry->failures == 0 || now_ns - entry->since_ns > s->options.window_ns) {
 		entry->failures = 0;
-		entry->window_ns = now_ns;
+		entry->since_ns = now_ns;
 	}
 	if (++entry->failures < s->options.failures)
 		return false;

@@ -6,9 +6,10 @@
  * configured otherwise).
  *
  * Charged only at accept, where the TCP handshake has proven the address. Failures count only when
- * they are the peer's fault. A source that logs devices in is known: it has limits of its own, and
- * its failures ban nobody, for the good devices behind the same NAT would pay for the bad one;
- * what a bad one can take there is the source's own share of handshakes.
+ * they are the peer's fault. A source whose sessions are good is known: it has limits of its own,
+ * and its turns come first. Nobody is banned for failures of a known source, nor while a session from
+ * there is open: the good devices behind the same NAT would pay for the bad one. What a bad one can
+ * take there is the source's own share of handshakes.
  *
  * Time is an argument. Threads: any; each call holds one of many locks for a few hundred nanoseconds,
  * beside a handshake of most of a millisecond.
@@ -22,15 +23,15 @@
 #include <stdint.h>
 
 struct ch_sources_options {
-	struct guard_limit unknown; /**< connections of a source that never logged in */
-	struct guard_limit known;   /**< of one that did */
+	struct guard_limit unknown; /**< connections of a source without good sessions */
+	struct guard_limit known;   /**< of one with */
 	uint32_t pending;	    /**< connections of a source that log in at a time; 0 = any */
 	uint32_t pending_known;
 	uint32_t failures;     /**< that ban; 0 = never */
 	uint64_t window_ns;    /**< in which they must happen */
 	uint64_t ban_ns;       /**< of the first ban; each further one takes twice as long */
 	uint64_t ban_most_ns;
-	uint64_t known_ns;     /**< how long a source stays known after its last login */
+	uint64_t known_ns;     /**< how long a source stays known after its last good session */
 	bool dry_run;	       /**< the verdict is told, but everybody counts as welcome */
 	uint32_t v4_bits;
 	uint32_t v6_bits;
@@ -61,9 +62,29 @@ enum ch_arrival {
 	CH_ARRIVAL_PENDING, /**< too many of its connections log in already */
 };
 
+/** Whose turns come first. */
+enum ch_rank {
+	CH_RANK_KNOWN,	       /**< had good sessions, and calls seldom */
+	CH_RANK_KNOWN_BUSY,    /**< had good sessions, and calls more than once a second */
+	CH_RANK_STRANGER,      /**< calls seldom */
+	CH_RANK_STRANGER_BUSY, /**< calls more than once a second */
+	CH_RANKS
+};
+
+static inline bool ch_rank_is_known(enum ch_rank rank)
+{
+	return rank <= CH_RANK_KNOWN_BUSY;
+}
+
+static inline bool ch_rank_is_busy(enum ch_rank rank)
+{
+	return rank == CH_RANK_KNOWN_BUSY || rank == CH_RANK_STRANGER_BUSY;
+}
+
 struct ch_arrival_info {
 	enum ch_arrival verdict;
-	bool known;	 /**< logged in before: the reserved share is for it */
+	enum ch_rank rank;
+	uint32_t pending;  /**< others of the source that log in */
 	uint64_t again_ns; /**< when the next one may come, if the bucket is empty now; else 0 */
 };
 
@@ -72,9 +93,21 @@ void ch_sources_arrive(struct ch_sources *sources, const struct guard_source *so
 		       uint64_t now_ns, struct ch_arrival_info *info);
 /** It logs in no longer: it is up, or it ended. */
 void ch_sources_leave(struct ch_sources *sources, const struct guard_source *source);
-/** It came up: the source is known from here on, and its next ban is half as long. */
+/** It came up: a session is open, and the next ban of the source is half as long. */
 void ch_sources_succeed(struct ch_sources *sources, const struct guard_source *source,
 			uint64_t now_ns);
+enum ch_session_end {
+	CH_SESSION_GOOD,  /**< by the device or the network, as sessions end */
+	CH_SESSION_ENDED, /**< by us: nothing is said of the device */
+	CH_SESSION_FAULT, /**< the device broke the protocol, or a limit */
+};
+/**
+ * A session ended. The source is known from a good end on, and even before when its sessions last;
+ * a fault takes that away, unless other sessions from there are open.
+ */
+void ch_sources_end(struct ch_sources *sources, const struct guard_source *source,
+		    enum ch_session_end end, uint64_t now_ns);
+
 enum ch_ban_cause { CH_BAN_FAILURES, CH_BAN_OPERATOR };
 
 struct ch_ban {
