@@ -136,6 +136,20 @@ Test(worker_proxy, stranger_behind_it_gets_no_place_that_is_kept_for_others)
 	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), 1);
 }
 
+Test(worker_proxy, source_behind_it_takes_no_more_places_than_it_leaves)
+{
+	struct ch_buf error = {0};
+
+	gate.sources.pending = 8;
+	cr_assert_eq(ch_gate_reload(shared.gate, &gate, &error), 0);
+	shared.handshakes.limit = 3;
+	for (int i = 0; i < 3; i++) {
+		accept_one();
+		SAY(FROM("\7"));
+		cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), i / 2);
+	}
+}
+
 Test(worker_proxy, broken_header_is_nobodys_fault_behind_it)
 {
 	for (int i = 0; i < 4; i++) {

@@ -26,13 +26,15 @@ static enum ch_reason admit(struct ch_worker *w, struct ch_conn *conn)
 	struct ch_shared *s = w->shared;
 	struct ch_pass pass =
 		ch_gate_arrive_behind(s->gate, conn->file.index, &conn->peer, w->now_ns);
+	uint64_t places;
 
 	if (pass.refused != CH_REASON_NONE)
 		return pass.refused;
 	conn->arrived = true;
 	conn->rank = (uint8_t)pass.rank;
-	if (pass.rank != CH_RANK_KNOWN &&
-	    !ch_cap_within(&s->handshakes, ch_login_places(w, pass.rank)))
+	places = ch_login_places(w, pass.rank);
+	/* It has its place already. */
+	if (!ch_cap_within(&s->handshakes, places > pass.pending ? places - pass.pending : 0))
 		return CH_REASON_HANDSHAKE_LIMIT;
 	return CH_REASON_NONE;
 }
