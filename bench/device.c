@@ -169,7 +169,7 @@ static void deny_access(struct sim_device *device)
 
 static void start_netconf(struct sim_device *device)
 {
-	const struct ch_framer_limits limits = {.max_message = RPC_MAX, .max_chunks = 4096};
+	static const struct ch_framer_limits limits = {.max_message = RPC_MAX, .max_chunks = 4096};
 	struct ch_handshake_info info;
 	struct ch_record_keys keys;
 

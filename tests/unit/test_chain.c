@@ -288,7 +288,7 @@ Test(chain, dates_beyond_2049_and_without_end_are_read)
 								 .not_after = dates[i].not_after});
 		struct ch_tls_server_options options = {.request_client_certificate = true};
 		struct ch_tls_context *server;
-		struct ch_proof *proof;
+		struct ch_proof proof;
 		struct fx_pair pair;
 
 		cr_assert_eq(ch_tls_server_new(&options, &server), 0);
@@ -296,8 +296,8 @@ Test(chain, dates_beyond_2049_and_without_end_are_read)
 		fx_pair_run(&pair);
 		cr_assert_eq(ch_handshake_reason(pair.client), CH_REASON_NONE);
 		cr_assert_eq(ch_handshake_take_proof(pair.client, &proof), 0);
-		cr_assert_eq(proof->not_after, dates[i].seconds);
-		ch_proof_free(proof);
+		cr_assert_eq(proof.not_after, dates[i].seconds);
+		ch_proof_deinit(&proof);
 		fx_pair_deinit(&pair);
 		ch_tls_context_free(server);
 		ch_credential_free(device);

@@ -4,6 +4,7 @@
 /* What a session keeps of the chain that let it in. */
 #include "tls_fixture.h"
 #include "user/tls/credential.h"
+#include "user/tls/path.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -27,10 +28,10 @@ static struct ch_certificate_facts cas[CH_CHAIN_MAX + 1];
 static size_t ca_count;
 
 /** The proof of one login of @device. */
-static struct ch_proof *login(const struct ch_credential *device)
+static struct ch_proof login(const struct ch_credential *device)
 {
 	struct ch_tls_server_options options = {.request_client_certificate = true};
-	struct ch_proof *proof = NULL;
+	struct ch_proof proof;
 	struct ch_tls_context *server;
 	struct fx_pair pair;
 
@@ -91,8 +92,8 @@ static void check_factory_device(const struct ch_proof *proof, const struct ch_c
 	cr_assert_str_eq(cas[1].subject, "/CN=acme root");
 	cr_assert_arr_eq(cas[1].sha256, proof->anchor_sha256, 32);
 	cr_assert_eq(proof->count, 2);
-	check_element(proof->chain[0], device->cert);
-	check_element(proof->chain[1], world.acme_ca);
+	check_element(ch_proof_at(proof, 0), device->cert);
+	check_element(ch_proof_at(proof, 1), world.acme_ca);
 }
 
 Test(proof, names_device_intermediate_and_anchor_also_when_the_issuer_is_known)
@@ -101,11 +102,11 @@ Test(proof, names_device_intermediate_and_anchor_also_when_the_issuer_is_known)
 		&world, &(struct fx_cert){.serial = "SN1", .not_after = "99991231235959Z"});
 
 	for (unsigned i = 0; i < 3; i++) {
-		struct ch_proof *proof = login(device);
+		struct ch_proof proof = login(device);
 
-		check_factory_device(proof, device);
-		cr_assert_eq(proof->not_after, 253402300799);
-		ch_proof_free(proof);
+		check_factory_device(&proof, device);
+		cr_assert_eq(proof.not_after, 253402300799);
+		ch_proof_deinit(&proof);
 	}
 	ch_credential_free(device);
 }
@@ -127,14 +128,14 @@ Test(proof, ends_at_the_first_anchor_although_the_root_is_one_too)
 	ch_tls_context_free(world.collector);
 	cr_assert_eq(ch_tls_client_new(&options, &world.collector), 0);
 	for (unsigned i = 0; i < 3; i++) {
-		struct ch_proof *proof = login(device);
+		struct ch_proof proof = login(device);
 
-		check_digest(proof->anchor_sha256, world.acme_ca);
+		check_digest(proof.anchor_sha256, world.acme_ca);
 		cr_assert_eq(ca_count, 1);
 		cr_assert_str_eq(cas[0].subject, "/CN=acme factory");
-		cr_assert_eq(proof->count, 1);
-		check_element(proof->chain[0], device->cert);
-		ch_proof_free(proof);
+		cr_assert_eq(proof.count, 1);
+		check_element(ch_proof_at(&proof, 0), device->cert);
+		ch_proof_deinit(&proof);
 	}
 	ch_tls_context_free(world.collector);
 	world.collector = NULL;
@@ -145,17 +146,36 @@ Test(proof, ends_at_the_first_anchor_although_the_root_is_one_too)
 Test(proof, of_a_pinned_device_has_no_anchor)
 {
 	struct ch_credential *device = fx_acme_device(&world, NULL);
-	struct ch_proof *proof = login(device);
+	struct ch_proof proof = login(device);
 
-	memcpy(world.inventory.pin, proof->spki_sha256, sizeof(world.inventory.pin));
+	memcpy(world.inventory.pin, proof.spki_sha256, sizeof(world.inventory.pin));
 	world.inventory.identifier = NULL;
-	ch_proof_free(proof);
+	ch_proof_deinit(&proof);
 	proof = login(device);
-	cr_assert(ch_proof_is_pin(proof));
+	cr_assert(ch_proof_is_pin(&proof));
 	cr_assert_eq(ca_count, 0);
-	cr_assert_eq(proof->count, 1);
-	check_element(proof->chain[0], device->cert);
-	check_digest(proof->cert_sha256, device->cert);
-	ch_proof_free(proof);
+	cr_assert_eq(proof.count, 1);
+	check_element(ch_proof_at(&proof, 0), device->cert);
+	check_digest(proof.cert_sha256, device->cert);
+	ch_proof_deinit(&proof);
 	ch_credential_free(device);
+}
+
+Test(proof, holds_chains_of_every_length)
+{
+	struct ch_path path = {.anchor_sha256 = {7}};
+	struct ch_identity identity = {.not_after = 253402300799};
+	struct ch_proof proof;
+
+	for (path.count = 1; path.count <= CH_CHAIN_MAX; path.count++) {
+		memset(path.chain[path.count - 1], 100 + path.count, CH_PROOF_ELEMENT);
+		cr_assert_eq(ch_path_prove(&path, &identity, &proof), 0);
+		cr_assert_eq(proof.count, path.count);
+		cr_assert_eq(proof.not_after, 253402300799);
+		cr_assert_eq(proof.more == NULL, path.count <= CH_PROOF_OWN);
+		for (size_t i = 0; i < path.count; i++)
+			cr_assert_arr_eq(ch_proof_at(&proof, i), path.chain[i], CH_PROOF_ELEMENT);
+		ch_proof_deinit(&proof);
+		cr_assert_eq(proof.count, 0);
+	}
 }

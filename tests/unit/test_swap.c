@@ -191,7 +191,7 @@ Test(swap, pin_lets_a_session_stay_whose_manufacturer_went)
 	same_config();
 	next_manufacturers[0].ca = manufacturers[1].ca;
 	next_config.manufacturer_count = 1;
-	hex_of(conn->proof->spki_sha256, hex);
+	hex_of(conn->proof.spki_sha256, hex);
 	snprintf(csv, sizeof(csv), "pin:sha256,%s,dev1,default,default\n", hex);
 	swap_to(csv, true);
 	cr_assert_eq(conn->state, CH_CONN_OPEN);

@@ -61,9 +61,9 @@ static void conn_fill_record(struct ch_worker *w, const struct ch_conn *conn,
 		.no_ems = conn->no_ems,
 	};
 	memcpy(record->issuers, conn->issuers, sizeof(record->issuers));
-	if (conn->proof != NULL) {
-		record->not_after = conn->proof->not_after;
-		memcpy(record->cert_sha256, conn->proof->cert_sha256, sizeof(record->cert_sha256));
+	if (conn->proof.count > 0) {
+		record->not_after = conn->proof.not_after;
+		memcpy(record->cert_sha256, conn->proof.cert_sha256, sizeof(record->cert_sha256));
 	}
 }
 
@@ -80,7 +80,7 @@ uint64_t ch_conn_claim(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_device_record record;
 
-	conn->login_us = (w->now_ns - conn->accepted_ns) / 1000;
+	conn->login_us = (uint32_t)((w->now_ns - conn->accepted_ns) / 1000);
 	conn_fill_record(w, conn, &record);
 	record.state = CH_DEVICE_CONNECTED;
 	conn->claimed = true;

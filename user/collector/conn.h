@@ -91,6 +91,7 @@ struct ch_conn {
 	bool no_ems : 1;       /**< TLS 1.2 without extended master secret */
 	int16_t send_error;    /**< negated errno; the receive behind it may just end */
 	uint8_t layer_why;     /**< enum ch_layer_why */
+	uint8_t cipher;	       /**< ch_tls_cipher_name */
 	uint8_t group;	       /**< of the key exchange */
 	uint8_t signature;     /**< of the device's proof */
 	uint16_t issuers[CH_RECORD_ISSUERS]; /**< as in the record of the device */
@@ -100,20 +101,19 @@ struct ch_conn {
 	struct ch_file file;
 	struct ch_address peer;
 	enum ch_reason reason;
-	const char *cipher; /**< static string */
-	struct ch_proof *proof;	 /**< NULL until possession is proven */
+	struct ch_proof proof;	 /**< of nothing until possession is proven */
 	struct ch_proven proven; /**< with it */
 	uint64_t accepted_ns;
-	uint64_t stage_ns; /**< of a login: our ClientHello, then the end of the handshake */
-	uint64_t cost_ns;		     /**< our time for its handshake steps */
-	uint64_t login_us;		     /**< accept to hello done; 0 before */
-	uint64_t heard_ns;		     /**< last record received, heartbeats apart */
-	struct ch_buf sent;		     /**< in flight; must not move */
-	size_t sent_at;			     /**< bytes of @sent that left */
-	struct ch_buf queue;		     /**< waits behind @sent */
-	size_t answer_left; /**< user layer: bytes to be sent up to a heartbeat's answer */
+	uint64_t stage_ns;   /**< of a login: our ClientHello, then the end of the handshake */
+	uint64_t cost_ns;    /**< our time for its handshake steps */
+	uint32_t login_us;   /**< accept to hello done; 0 before */
+	uint64_t heard_ns;   /**< last record received, heartbeats apart */
+	struct ch_buf sent;  /**< in flight; must not move */
+	size_t sent_at;	     /**< bytes of @sent that left */
+	struct ch_buf queue; /**< waits behind @sent */
+	size_t answer_left;  /**< user layer: bytes to be sent up to a heartbeat's answer */
 	struct ch_heartbeat heartbeat;
-	uint64_t control_tat_ns;	     /**< rate of records without application data */
+	uint64_t control_tat_ns; /**< rate of records without application data */
 	struct ch_record record;
 	struct ch_tlsmsg tlsmsg;
 	struct ch_client client;

@@ -138,7 +138,6 @@ static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_add
 		    ch_ktls_prepare(fd) == 0;
 	conn->accepted_ns = w->now_ns;
 	conn->heard_ns = w->now_ns;
-	conn->cipher = "";
 	conn->handshaking = true;
 	conn->rank = (uint8_t)pass->rank;
 	ch_conn_init_queues(w, conn);
@@ -191,9 +190,9 @@ void ch_login_accept(struct ch_worker *w, int fd)
 /* The CA at place @index above the device, by two bytes. */
 static uint16_t authority(struct ch_worker *w, const struct ch_conn *conn, size_t index)
 {
-	const struct ch_proof *proof = conn->proof;
+	const struct ch_proof *proof = &conn->proof;
 	bool anchor = index + 1u == proof->count;
-	const uint8_t *key = anchor ? proof->anchor_sha256 : proof->chain[index + 1];
+	const uint8_t *key = anchor ? proof->anchor_sha256 : ch_proof_at(proof, index + 1);
 	uint16_t id = ch_authorities_find(w->shared->authorities, key);
 	struct ch_certificate_facts facts;
 
@@ -205,7 +204,7 @@ static uint16_t authority(struct ch_worker *w, const struct ch_conn *conn, size_
 /* Of a long chain the middle is left out. */
 static void note_issuers(struct ch_worker *w, struct ch_conn *conn)
 {
-	size_t count = ch_proof_is_pin(conn->proof) ? 0 : conn->proof->count;
+	size_t count = ch_proof_is_pin(&conn->proof) ? 0 : conn->proof.count;
 
 	for (size_t i = 0; i < count && i < CH_RECORD_ISSUERS; i++)
 		conn->issuers[i] = authority(w, conn, i + 1 == CH_RECORD_ISSUERS ? count - 1 : i);
@@ -223,7 +222,7 @@ static enum ch_reason take_device(struct ch_worker *w, struct ch_conn *conn,
 	conn->proven = ch_judge_proven(login->judge, id);
 	note_issuers(w, conn);
 	if (login->generation != w->policy->generation)
-		reason = ch_judge_again(w->judge, conn->proof, conn->proven, device);
+		reason = ch_judge_again(w->judge, &conn->proof, conn->proven, device);
 	if (reason == CH_REASON_NONE) {
 		conn->device = device;
 		ch_registry_hold(w->shared->registry, device);

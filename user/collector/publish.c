@@ -155,7 +155,7 @@ void ch_publish_up(struct ch_worker *w, struct ch_conn *conn)
 	line_begin(w, &json);
 	json_conn(w, &json, CH_EVENT_CONNECTED, conn);
 	ch_json_str(&json, "tls_version", conn->version == CH_TLS_1_3 ? "TLSv1.3" : "TLSv1.2");
-	ch_json_str(&json, "cipher", conn->cipher);
+	ch_json_str(&json, "cipher", ch_tls_cipher_name(conn->cipher));
 	ch_json_str(&json, "record_layer",
 		    ch_layer_name(ch_layer_of(conn->armed, conn->rx_kernel, conn->tx_kernel)));
 	ch_json_uint(&json, "session_id", conn->client.hello.session_id);

@@ -15,13 +15,15 @@ _Static_assert(sizeof(struct ch_device_record) % 8 == 0, "copied as words");
  * loaded with acquire, so no fence is needed.
  */
 struct cell {
-	_Atomic uint64_t sequence;
+	_Atomic uint32_t sequence;
+	_Atomic uint32_t holders;
 	_Atomic uint64_t owner;
 	_Atomic uint64_t words[RECORD_WORDS];
 	_Atomic uint64_t counters[CH_DEVICE_COUNTERS];
 	_Atomic uint64_t conflict_ns;
-	_Atomic uint32_t holders;
 };
+
+_Static_assert(sizeof(struct cell) <= 168, "one of them per device of a fleet");
 
 /* Segment n has 1024 << n cells and begins at index 1024 * (2^n - 1). */
 #define SEGMENT_FIRST 1024u
@@ -111,7 +113,7 @@ bool ch_registry_held(const struct ch_registry *registry, uint32_t device)
 
 static void cell_lock(struct cell *cell)
 {
-	uint64_t seen;
+	uint32_t seen;
 
 	for (;;) {
 		seen = atomic_load_explicit(&cell->sequence, memory_order_relaxed);
@@ -216,7 +218,7 @@ void ch_registry_read(const struct ch_registry *registry, uint32_t device,
 {
 	const struct cell *cell = cell_of(registry, device);
 	uint64_t words[RECORD_WORDS];
-	uint64_t before;
+	uint32_t before;
 
 	for (;;) {
 		before = atomic_load_explicit(&cell->sequence, memory_order_acquire);

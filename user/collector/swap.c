@@ -31,8 +31,8 @@ void ch_swap_take(struct ch_worker *w, struct ch_swap *swap)
 }
 
 /*
- * A device that only left the inventory is told so by NETCONF; one whose identity counts for nothing
- * any more is no one to take leave of.
+ * A device that only left the inventory is told so by NETCONF; one whose identity counts for
+ * nothing any more is no one to take leave of.
  */
 static void end(struct ch_worker *w, struct ch_conn *conn, enum ch_reason reason)
 {
@@ -53,7 +53,7 @@ static void judge(struct ch_worker *w, struct ch_conn *conn)
 	/* Who has not proven who he is yet is judged when he has. */
 	if (conn->device == CH_DEVICE_NONE || conn->ended)
 		return;
-	reason = ch_judge_again(w->judge, conn->proof, conn->proven, conn->device);
+	reason = ch_judge_again(w->judge, &conn->proof, conn->proven, conn->device);
 	if (reason != CH_REASON_NONE)
 		end(w, conn, reason);
 }

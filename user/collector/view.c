@@ -107,7 +107,7 @@ static void view_session(const struct ch_collector *c, uint32_t index, struct ch
 		.state = (enum ch_device_state)record.state,
 		.transport = "netconf-tls",
 		.tls_version = version_name(record.version),
-		.cipher = record.cipher != NULL ? record.cipher : "",
+		.cipher = ch_tls_cipher_name(record.cipher),
 		.record_layer = ch_layer_name((enum ch_layer)record.layer),
 		.record_layer_why = ch_layer_why_text((enum ch_layer_why)record.layer_why),
 		.heartbeat =

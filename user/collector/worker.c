@@ -99,7 +99,7 @@ void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
 		ch_record_deinit(&conn->record);
 		ch_client_deinit(&conn->client);
 	}
-	ch_proof_free(conn->proof);
+	ch_proof_deinit(&conn->proof);
 	ch_conn_free_control(conn);
 	ch_buf_deinit(&conn->sent);
 	ch_buf_deinit(&conn->queue);

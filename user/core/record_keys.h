@@ -21,17 +21,19 @@ enum ch_record_type {
 
 /** One direction. */
 struct ch_direction_keys {
-	uint8_t key[32];	 /**< 16 or 32 bytes by AEAD */
-	uint8_t iv[12];		 /**< 1.3 and ChaCha: 12 bytes; 1.2 GCM: the 4-byte salt, then zeros */
-	uint8_t secret[48];	 /**< 1.3: traffic secret, for KeyUpdate; else zeros */
-	uint64_t sequence;	 /**< of the next record */
-	uint64_t explicit_nonce; /**< 1.2 GCM, sending: explicit nonce of the next record, host order */
+	uint8_t key[32]; /**< 16 or 32 bytes by AEAD */
+	uint8_t iv[12];	 /**< 1.3 and ChaCha: 12 bytes; 1.2 GCM: the 4-byte salt, then zeros */
+	union {
+		uint8_t secret[48];	 /**< 1.3: traffic secret, for KeyUpdate */
+		uint64_t explicit_nonce; /**< 1.2 GCM, sending: of the next record, host order */
+	};
+	uint64_t sequence; /**< of the next record */
 };
 
 struct ch_record_keys {
-	uint16_t version;    /**< enum ch_tls_version */
-	uint8_t aead;	     /**< enum ch_aead */
-	uint8_t secret_len;  /**< 1.3: 32 or 48 (the hash of the suite); 1.2: 0 */
+	uint16_t version;   /**< enum ch_tls_version */
+	uint8_t aead;	    /**< enum ch_aead */
+	uint8_t secret_len; /**< 1.3: 32 or 48 (the hash of the suite); 1.2: 0 */
 	struct ch_direction_keys tx;
 	struct ch_direction_keys rx;
 };

@@ -16,6 +16,7 @@
  */
 #define HEAD_SMALL_BYTES 512
 #define HEAD_MAX_BYTES 16384
+#define NEVER UINT32_MAX
 
 /** Entry of close-session, so that 8 requests without answer cannot keep a session from closing. */
 #define CLOSE_ENTRY CH_CLIENT_OUTSTANDING
@@ -100,7 +101,7 @@ int ch_client_start(struct ch_client *client, struct ch_buf *out)
 static enum ch_client_result client_fail(struct ch_client *client, enum ch_reason reason)
 {
 	client->state = CH_CLIENT_FAILED;
-	client->reason = reason;
+	client->reason = (uint8_t)reason;
 	ch_buf_deinit(&client->partial);
 	return CH_CLIENT_ERROR;
 }
@@ -243,12 +244,12 @@ static enum ch_client_result client_head(struct ch_client *client, struct ch_sli
 	struct ch_message message;
 	int index;
 
-	client->next_scan = SIZE_MAX;
+	client->next_scan = NEVER;
 	if (!ch_message_scan_head(head, &message)) {
 		if (head.len < HEAD_SMALL_BYTES)
-			client->next_scan = head.len + 1;
+			client->next_scan = (uint32_t)head.len + 1;
 		else if (head.len < HEAD_MAX_BYTES)
-			client->next_scan = 2 * head.len;
+			client->next_scan = 2 * (uint32_t)head.len;
 		return CH_CLIENT_MORE;
 	}
 	if (client->state == CH_CLIENT_HELLO)
@@ -311,7 +312,7 @@ static enum ch_client_result client_collect(struct ch_client *client,
 			client->due = DUE_RELEASE;
 		return result;
 	}
-	if (partial->len < client->next_scan)
+	if (client->next_scan == NEVER || partial->len < client->next_scan)
 		return CH_CLIENT_MORE;
 	result = client_head(client, (struct ch_slice){partial->data, partial->len});
 	if (result == CH_CLIENT_ERROR || client->streaming < 0)
@@ -370,7 +371,7 @@ enum ch_client_result ch_client_feed(struct ch_client *client, const uint8_t *in
 			*used = len;
 			return CH_CLIENT_MORE;
 		case CH_FRAMER_ERROR:
-			return client_fail(client, client->framer.reason);
+			return client_fail(client, (enum ch_reason)client->framer.reason);
 		case CH_FRAMER_FRAGMENT:
 			break;
 		}

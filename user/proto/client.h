@@ -48,22 +48,22 @@ struct ch_client {
 	struct ch_framer framer;
 	struct ch_buf partial; /**< the message in progress, when it straddles inputs */
 	struct ch_hello hello; /**< the device's, from OPEN on */
+	uint32_t next_id;      /**< message-id of the next request */
 	/**
-	 * CH_CLIENT_OUTSTANDING + 1, the last of them for close-session. Memory of its own only while
-	 * a request is out: an idle session has none. Never NULL; free entries are all zero and may
-	 * not be written.
+	 * CH_CLIENT_OUTSTANDING + 1, the last of them for close-session. Memory of its own only
+	 * while a request is out: an idle session has none. Never NULL; free entries are all zero
+	 * and may not be written.
 	 */
 	struct ch_request *requests;
 	uint64_t copied;       /**< bytes that went through @partial, ever */
-	size_t next_scan;      /**< look for the start tag when @partial has so many bytes */
-	uint32_t next_id;      /**< message-id of the next request */
 	uint32_t subscribe_id; /**< message-id of a create-subscription without answer, 0 = none */
+	uint32_t next_scan;    /**< look for the start tag when @partial has so many bytes */
 	uint8_t state;	       /**< enum ch_client_state */
 	uint8_t due;	       /**< what the next feed has to do first (client.c) */
 	int8_t streaming;      /**< request that owns the message in progress, -1 = none */
-	bool owed;	       /**< the framer has seen one byte more than the last @used */
-	bool subscribed;       /**< create-subscription was answered with ok */
-	enum ch_reason reason; /**< after ERROR */
+	bool owed : 1;	       /**< the framer has seen one byte more than the last @used */
+	bool subscribed : 1;   /**< create-subscription was answered with ok */
+	uint8_t reason;	       /**< enum ch_reason, after ERROR */
 };
 
 enum ch_client_event_kind {

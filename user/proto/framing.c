@@ -27,7 +27,7 @@ enum {
 void ch_framer_init(struct ch_framer *framer, const struct ch_framer_limits *limits)
 {
 	memset(framer, 0, sizeof(*framer));
-	framer->limits = *limits;
+	framer->limits = limits;
 	framer->framing = CH_FRAMING_EOM;
 }
 
@@ -40,14 +40,14 @@ void ch_framer_set(struct ch_framer *framer, enum ch_framing framing)
 static enum ch_framer_result framer_fail(struct ch_framer *framer, enum ch_reason reason)
 {
 	framer->state = STATE_FAILED;
-	framer->reason = reason;
+	framer->reason = (uint8_t)reason;
 	return CH_FRAMER_ERROR;
 }
 
 /** Counts @bytes of the present message. @return false: over the limit */
 static bool framer_charge(struct ch_framer *framer, uint64_t bytes)
 {
-	if (bytes > framer->limits.max_message - framer->message_bytes)
+	if (bytes > framer->limits->max_message - framer->message_bytes)
 		return false;
 	framer->message_bytes += bytes;
 	return true;
@@ -254,10 +254,10 @@ static enum ch_framer_result eom_feed(struct ch_framer *framer, const uint8_t *i
 /** The size is read: judge it before a byte of the chunk is taken. @return NONE or MESSAGE_LIMIT */
 static enum ch_reason chunk_begin(struct ch_framer *framer)
 {
-	if (framer->chunks >= framer->limits.max_chunks || !framer_charge(framer, framer->size))
+	if (framer->chunks >= framer->limits->max_chunks ||
+	    !framer_charge(framer, framer->chunk_left))
 		return CH_REASON_MESSAGE_LIMIT;
 	framer->chunks++;
-	framer->chunk_left = framer->size;
 	framer->state = STATE_DATA;
 	return CH_REASON_NONE;
 }
@@ -266,6 +266,7 @@ static enum ch_reason chunk_begin(struct ch_framer *framer)
 static enum ch_reason chunk_header(struct ch_framer *framer, uint8_t byte)
 {
 	unsigned digit = (unsigned)byte - '0';
+	uint64_t size;
 
 	switch (framer->state) {
 	case STATE_LF:
@@ -281,7 +282,7 @@ static enum ch_reason chunk_header(struct ch_framer *framer, uint8_t byte)
 			return CH_REASON_FRAMING;
 		return framer_charge(framer, 1) ? CH_REASON_NONE : CH_REASON_MESSAGE_LIMIT;
 	case STATE_FIRST:
-		framer->size = digit;
+		framer->chunk_left = digit;
 		framer->state = byte == '#' ? STATE_END : STATE_SIZE;
 		if (byte == '#')
 			return framer->chunks > 0 ? CH_REASON_NONE : CH_REASON_FRAMING;
@@ -289,8 +290,9 @@ static enum ch_reason chunk_header(struct ch_framer *framer, uint8_t byte)
 	case STATE_SIZE:
 		if (byte == '\n')
 			return chunk_begin(framer);
-		framer->size = framer->size * 10 + digit;
-		return digit <= 9 && framer->size <= CHUNK_MAX ? CH_REASON_NONE : CH_REASON_FRAMING;
+		size = framer->chunk_left * UINT64_C(10) + digit;
+		framer->chunk_left = (uint32_t)size;
+		return digit <= 9 && size <= CHUNK_MAX ? CH_REASON_NONE : CH_REASON_FRAMING;
 	default: /* STATE_END */
 		framer->state = STATE_LF;
 		return byte == '\n' ? CH_REASON_NONE : CH_REASON_FRAMING;
@@ -301,16 +303,16 @@ static enum ch_reason chunk_header(struct ch_framer *framer, uint8_t byte)
  * The common header in one step: LF # size LF, all of it here, at most nine digits. Anything else
  * is left to chunk_header. @return its length with @size set, or 0
  */
-static size_t chunk_header_whole(const uint8_t *in, size_t len, uint64_t *size)
+static size_t chunk_header_whole(const uint8_t *in, size_t len, uint32_t *size)
 {
 	size_t most = len < 12 ? len : 12;
-	uint64_t value = 0;
+	uint32_t value = 0; /* nine digits fit */
 	size_t at = 2;
 
 	if (len < 4 || in[0] != '\n' || in[1] != '#' || in[2] == '0')
 		return 0;
 	while (at < most && in[at] >= '0' && in[at] <= '9')
-		value = value * 10 + (uint64_t)(in[at++] - '0');
+		value = value * 10 + (uint32_t)(in[at++] - '0');
 	if (value == 0 || at == most || in[at] != '\n')
 		return 0;
 	*size = value;
@@ -321,11 +323,11 @@ static size_t chunk_header_whole(const uint8_t *in, size_t len, uint64_t *size)
 static size_t chunk_data(struct ch_framer *framer, const uint8_t *in, size_t len,
 			 struct ch_fragment *fragment)
 {
-	size_t take = framer->chunk_left < len ? (size_t)framer->chunk_left : len;
+	size_t take = framer->chunk_left < len ? framer->chunk_left : len;
 	bool last = false;
 	size_t used = take;
 
-	framer->chunk_left -= take;
+	framer->chunk_left -= (uint32_t)take;
 	if (framer->chunk_left == 0) {
 		framer->state = STATE_LF;
 		last = len - take >= CHUNK_END_BYTES &&
@@ -352,7 +354,7 @@ static enum ch_framer_result chunked_feed(struct ch_framer *framer, const uint8_
 			return CH_FRAMER_FRAGMENT;
 		}
 		if (framer->state == STATE_LF)
-			header = chunk_header_whole(in + at, len - at, &framer->size);
+			header = chunk_header_whole(in + at, len - at, &framer->chunk_left);
 		reason = header > 0 ? chunk_begin(framer) : chunk_header(framer, in[at]);
 		at += header > 0 ? header : 1;
 		if (reason != CH_REASON_NONE) {

@@ -27,16 +27,15 @@ struct ch_framer_limits {
 };
 
 struct ch_framer {
-	struct ch_framer_limits limits;
+	const struct ch_framer_limits *limits; /**< borrowed */
 	uint64_t message_bytes; /**< of the message so far, white space before it included */
-	uint64_t chunk_left;	/**< payload bytes left of this chunk */
-	uint64_t size;		/**< chunk size read so far */
+	uint32_t chunk_left;	/**< payload bytes left of this chunk; in its header: size so far */
 	uint32_t chunks;	/**< chunks of the message so far */
 	uint8_t framing;	/**< enum ch_framing */
 	uint8_t state;
-	uint8_t held;	       /**< EOM: delimiter bytes matched at the end of the last input */
-	bool in_message;       /**< a first fragment was given out, its last one not yet */
-	enum ch_reason reason; /**< after ERROR: FRAMING or MESSAGE_LIMIT */
+	uint8_t held;	 /**< EOM: delimiter bytes matched at the end of the last input */
+	bool in_message; /**< a first fragment was given out, its last one not yet */
+	uint8_t reason;	 /**< enum ch_reason, after ERROR: FRAMING or MESSAGE_LIMIT */
 };
 
 struct ch_fragment {
@@ -48,7 +47,7 @@ struct ch_fragment {
 
 enum ch_framer_result { CH_FRAMER_MORE, CH_FRAMER_FRAGMENT, CH_FRAMER_ERROR };
 
-/** Starts with end-of-message framing, as every session does. */
+/** Starts with end-of-message framing, as every session does. @limits must live as long. */
 void ch_framer_init(struct ch_framer *framer, const struct ch_framer_limits *limits);
 
 /** Switches the framing; legal only between messages (after the fragment with last). */

@@ -352,6 +352,24 @@ static uint8_t aead_of(const SSL_CIPHER *cipher)
 	}
 }
 
+/* By the two bytes that mean them in a hello; those of our own ClientHello (context.c). */
+static const struct {
+	uint16_t id;
+	const char *name;
+} ciphers[] = {
+	{0, ""},
+	{0x1301, "TLS_AES_128_GCM_SHA256"},
+	{0x1302, "TLS_AES_256_GCM_SHA384"},
+	{0x1303, "TLS_CHACHA20_POLY1305_SHA256"},
+	{0xc02b, "ECDHE-ECDSA-AES128-GCM-SHA256"},
+	{0xc02f, "ECDHE-RSA-AES128-GCM-SHA256"},
+	{0xc02c, "ECDHE-ECDSA-AES256-GCM-SHA384"},
+	{0xc030, "ECDHE-RSA-AES256-GCM-SHA384"},
+	{0xcca9, "ECDHE-ECDSA-CHACHA20-POLY1305"},
+	{0xcca8, "ECDHE-RSA-CHACHA20-POLY1305"},
+};
+#define CIPHERS (sizeof(ciphers) / sizeof(ciphers[0]))
+
 static const struct {
 	int nid;
 	const char *name;
@@ -384,6 +402,11 @@ static const struct {
 };
 #define SIGNATURES (sizeof(signatures) / sizeof(signatures[0]))
 
+const char *ch_tls_cipher_name(uint8_t cipher)
+{
+	return cipher < CIPHERS ? ciphers[cipher].name : "";
+}
+
 const char *ch_tls_group_name(uint8_t group)
 {
 	return group < GROUPS ? groups[group].name : "";
@@ -392,6 +415,14 @@ const char *ch_tls_group_name(uint8_t group)
 const char *ch_tls_signature_name(uint8_t signature)
 {
 	return signature < SIGNATURES ? signatures[signature].name : "";
+}
+
+static uint8_t cipher_of(const SSL_CIPHER *cipher)
+{
+	for (uint8_t i = 1; i < CIPHERS; i++)
+		if (ciphers[i].id == SSL_CIPHER_get_protocol_id(cipher))
+			return i;
+	return 0;
 }
 
 static uint8_t group_of(SSL *ssl)
@@ -425,7 +456,7 @@ void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake
 
 	info->version = (uint16_t)SSL_version(handshake->ssl);
 	info->aead = aead_of(cipher);
-	info->cipher = SSL_CIPHER_get_name(cipher);
+	info->cipher = cipher_of(cipher);
 	info->group = group_of(handshake->ssl);
 	info->signature = signature_of(handshake->ssl);
 	info->extended_master_secret = info->version == CH_TLS_1_3 ||
@@ -471,7 +502,7 @@ bool ch_handshake_presented_next(const struct ch_handshake *handshake)
 	return handshake->presented && handshake->next;
 }
 
-int ch_handshake_take_proof(const struct ch_handshake *handshake, struct ch_proof **proof)
+int ch_handshake_take_proof(const struct ch_handshake *handshake, struct ch_proof *proof)
 {
 	return ch_path_prove(&handshake->verdict.path, &handshake->verdict.identity, proof);
 }

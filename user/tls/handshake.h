@@ -53,7 +53,7 @@ struct ch_tls_server_options {
 	const char *ciphersuites; /**< TLS 1.3 suites in OpenSSL's syntax; NULL = the AEAD suites */
 	unsigned tickets;	  /**< TLS 1.3 session tickets to send after the handshake */
 	bool no_extended_master_secret; /**< TLS 1.2 as before RFC 7627 */
-	const uint8_t *staple;	  /**< DER of an OCSP response for who asks; NULL = none (copied) */
+	const uint8_t *staple; /**< DER of an OCSP response for who asks; NULL = none (copied) */
 	size_t staple_len;
 	uint8_t heartbeat; /**< enum ch_heartbeat_mode to answer with, or a value that is none */
 };
@@ -107,9 +107,9 @@ uint32_t ch_handshake_dropped(const struct ch_handshake *handshake);
 
 /** What was negotiated. Strings are static. Valid after DONE. */
 struct ch_handshake_info {
-	uint16_t version; /**< enum ch_tls_version */
-	uint8_t aead;	  /**< enum ch_aead */
-	const char *cipher;
+	uint16_t version;  /**< enum ch_tls_version */
+	uint8_t aead;	   /**< enum ch_aead */
+	uint8_t cipher;	   /**< ch_tls_cipher_name */
 	uint8_t group;	   /**< of the key exchange: ch_tls_group_name */
 	uint8_t signature; /**< of the peer's proof of possession: ch_tls_signature_name */
 	bool extended_master_secret; /**< RFC 7627; TLS 1.3 always has what it is for */
@@ -119,6 +119,8 @@ struct ch_handshake_info {
 };
 void ch_handshake_info(const struct ch_handshake *handshake, struct ch_handshake_info *info);
 
+/** "TLS_AES_128_GCM_SHA256" ... as OpenSSL calls them; "" for 0. Static. */
+const char *ch_tls_cipher_name(uint8_t cipher);
 /** "X25519", "P-256" ...; "" for 0. Static. */
 const char *ch_tls_group_name(uint8_t group);
 /** "ecdsa-sha256", "rsa-pss-sha256", "ed25519" ...; "" for 0. Static. */
@@ -140,11 +142,11 @@ const struct ch_match *ch_handshake_match(const struct ch_handshake *handshake);
 /** Client: the device has proven that it holds the key of its certificate. */
 bool ch_handshake_proven(const struct ch_handshake *handshake);
 /**
- * Client, once possession is proven: what to keep for judging the session again (ch_proof_free).
+ * Client, once possession is proven: what to keep for judging the session again (ch_proof_deinit).
  * @return 0 or -ENOMEM
  */
 CH_NODISCARD int ch_handshake_take_proof(const struct ch_handshake *handshake,
-					 struct ch_proof **proof);
+					 struct ch_proof *proof);
 /** Client: our certificate went out, and it was the one that takes the other's place. */
 bool ch_handshake_presented_next(const struct ch_handshake *handshake);
 /** Server: SHA-256 of the client certificate that was presented. @return false when none was. */

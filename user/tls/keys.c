@@ -60,7 +60,6 @@ int ch_keys_from_secret(uint8_t aead, uint8_t secret_len, struct ch_direction_ke
 		err = expand_label(direction->secret, secret_len, "iv", direction->iv,
 				   sizeof(direction->iv));
 	direction->sequence = 0;
-	direction->explicit_nonce = 0;
 	return err;
 }
 

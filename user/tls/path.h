@@ -25,6 +25,6 @@ void ch_path_behind(const struct ch_path *path, struct ch_path *behind);
 /** Goes on with what is @behind the device, and ends where that ends. */
 void ch_path_join(struct ch_path *path, const struct ch_path *behind);
 
-/** The proof of a judged device. @return 0 or -ENOMEM. */
+/** Fills in the @proof of a judged device. @return 0 or -ENOMEM. */
 CH_NODISCARD int ch_path_prove(const struct ch_path *path, const struct ch_identity *identity,
-			       struct ch_proof **proof);
+			       struct ch_proof *proof);

@@ -33,9 +33,15 @@ int ch_proof_element(const uint8_t *issuer, size_t issuer_len, const uint8_t *se
 	return 0;
 }
 
-void ch_proof_free(struct ch_proof *proof)
+const uint8_t *ch_proof_at(const struct ch_proof *proof, size_t index)
 {
-	free(proof);
+	return index < CH_PROOF_OWN ? proof->own[index] : proof->more[index - CH_PROOF_OWN];
+}
+
+void ch_proof_deinit(struct ch_proof *proof)
+{
+	free(proof->more);
+	memset(proof, 0, sizeof(*proof));
 }
 
 int ch_path_element(X509 *cert, uint8_t element[CH_PROOF_ELEMENT])
@@ -94,19 +100,25 @@ void ch_path_join(struct ch_path *path, const struct ch_path *behind)
 }
 
 int ch_path_prove(const struct ch_path *path, const struct ch_identity *identity,
-		  struct ch_proof **proof)
+		  struct ch_proof *proof)
 {
-	size_t chain = (size_t)path->count * CH_PROOF_ELEMENT;
-	struct ch_proof *made = calloc(1, sizeof(*made) + chain);
+	size_t own = path->count < CH_PROOF_OWN ? path->count : CH_PROOF_OWN;
+	size_t more = path->count - own;
+	uint8_t(*behind)[CH_PROOF_ELEMENT] = NULL;
 
-	if (made == NULL)
-		return -ENOMEM;
-	memcpy(made->anchor_sha256, path->anchor_sha256, sizeof(made->anchor_sha256));
-	memcpy(made->spki_sha256, identity->spki_sha256, sizeof(made->spki_sha256));
-	memcpy(made->cert_sha256, identity->cert_sha256, sizeof(made->cert_sha256));
-	made->not_after = identity->not_after;
-	made->count = path->count;
-	memcpy(made->chain, path->chain, chain);
-	*proof = made;
+	if (more > 0) {
+		behind = malloc(more * CH_PROOF_ELEMENT);
+		if (behind == NULL)
+			return -ENOMEM;
+		memcpy(behind, path->chain[own], more * CH_PROOF_ELEMENT);
+	}
+	memset(proof, 0, sizeof(*proof));
+	memcpy(proof->anchor_sha256, path->anchor_sha256, sizeof(proof->anchor_sha256));
+	memcpy(proof->spki_sha256, identity->spki_sha256, sizeof(proof->spki_sha256));
+	memcpy(proof->cert_sha256, identity->cert_sha256, sizeof(proof->cert_sha256));
+	memcpy(proof->own, path->chain, own * CH_PROOF_ELEMENT);
+	proof->not_after = identity->not_after;
+	proof->count = path->count;
+	proof->more = behind;
 	return 0;
 }

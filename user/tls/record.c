@@ -42,7 +42,7 @@ static void put_be16(uint8_t *at, size_t value)
 
 static enum ch_record_result fail(struct ch_record *record, enum ch_reason reason, uint8_t alert)
 {
-	record->reason = reason;
+	record->reason = (uint8_t)reason;
 	record->alert = alert;
 	return CH_RECORD_ERROR;
 }

@@ -28,7 +28,7 @@ struct ch_record {
 	struct ch_record_keys keys;
 	struct ch_buf partial; /**< an incomplete record; grows with the bytes received */
 	uint64_t copied;       /**< bytes that went through @partial, ever */
-	enum ch_reason reason; /**< after ERROR */
+	uint8_t reason;	       /**< enum ch_reason, after ERROR */
 	uint8_t alert;	       /**< after ERROR: the alert to send, 0 = none */
 };
 

@@ -277,7 +277,7 @@ bool ch_revocation_hits(struct ch_revocation *set, const struct ch_proof *proof)
 	ch_crl_issuers_settle(set);
 	owner = owner_of(set, proof);
 	for (uint8_t i = 0; i < proof->count; i++)
-		if (element_is_revoked(set, owner, proof->chain[i]))
+		if (element_is_revoked(set, owner, ch_proof_at(proof, i)))
 			return true;
 	return false;
 }
