@@ -150,7 +150,7 @@ deps: ## install the Debian packages that build and demo need, if any is missing
 	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES))
 
 deps-check: ## the same for make check
-	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES) $(CHECK_PACKAGES) $(FOREIGN_PACKAGES) $(VM_PACKAGES))
+	@.ci/deps $(patsubst %,'%',$(sort $(BUILD_PACKAGES) $(CHECK_PACKAGES) $(FOREIGN_PACKAGES) $(VM_PACKAGES)))
 
 demo: deps ## DEVICES=1000 devices call home for DURATION=20 seconds, with impostors among them
 	@$(MAKE) $(jobs) all
