@@ -6,17 +6,27 @@
 
 honest='"device":"(acme|borg)-'
 attackers=0
-login=1 # seconds that a login may take; an attack takes half a second more
+running=() # attackers, each until attack_end
+login=1    # seconds that a login may take
 [ "$FLAVOUR" = asan ] && login=3
 
-# attack KIND [OPTION...]: a moment of it, from an address of its own. Sets source and json.
+# attack KIND [OPTION...]: begins it, from an address of its own; it lasts until attack_end. Sets source.
 attack()
 {
 	local kind=$1
 	shift
 	source=127.66.$((++attackers)).1
-	json=$(timeout 60 "$BIN/callhome-sim" attack "$kind" --target "127.0.0.1:$port" --pki "$site" \
-		--duration "${login}500ms" --source "$source" --json "$@" 2>"$tmp/attack.log" | tail -n 1)
+	(exec timeout 300 "$BIN/callhome-sim" attack "$kind" --target "127.0.0.1:$port" --pki "$site" \
+		--duration 10min --source "$source" --json "$@") >"$tmp/attack.$kind" 2>"$tmp/attack.log" &
+	running+=($!)
+	pids+=($!)
+}
+
+attack_end()
+{
+	kill -TERM "${running[@]}"
+	wait "${running[@]}"
+	running=()
 }
 
 # gave REASON: a connection of the attacker ended so.
@@ -30,12 +40,15 @@ limited()
 		grep -qE "event=guard verdict=source-limit at=kernel peer=$source:" "$site/daemon.log"
 }
 let_in() { ! banned; }
+up() { [ "$(events "device-connected.*\"peer\":\"$source:")" -gt 0 ]; }
 
-# claims KIND VERDICT REASON... -- OPTION...: the attacker gets these reasons and this verdict.
+# claims KIND VERDICT REASON... -- OPTION...: the attacker goes on until it has these reasons and this verdict;
+# with `leaving` before them the reasons are those of its own end, a second after it logged in.
 claims()
 {
-	local kind=$1 verdict=$2 reason
+	local kind=$1 verdict=$2 leaving=no reason json
 	shift 2
+	[ "$1" != leaving ] || { leaving=yes && shift; }
 	local reasons=()
 	while [ "$1" != -- ]; do
 		reasons+=("$1")
@@ -43,20 +56,27 @@ claims()
 	done
 	shift
 	attack "$kind" "$@"
-	matches "$kind: calls are made" "$json $(cat "$tmp/attack.log")" \
-		"^\{\"kind\":\"$kind\",\"attempts\":[1-9][0-9]*,.*\"failed\":0,"
+	if [ $leaving = yes ]; then
+		until_true 60 up || not_ok "$kind: logs in" "$(cat "$tmp/attack.log")"
+		sleep 1
+		attack_end
+	fi
 	for reason in "${reasons[@]}"; do
-		if until_true 10 gave "$reason"; then
+		if until_true 60 gave "$reason"; then
 			ok "$kind: ends for $reason"
 		else
 			not_ok "$kind: ends for $reason" "$(grep "\"$source:" "$site/spool/events.ndjson" | tail -n 5)"
 		fi
 	done
-	if until_true 10 "$verdict"; then
+	if until_true 60 "$verdict"; then
 		ok "$kind: is $verdict"
 	else
-		not_ok "$kind: is $verdict" "$json"
+		not_ok "$kind: is $verdict" "$(tail "$site/daemon.log")"
 	fi
+	[ $leaving = yes ] || attack_end
+	json=$(tail -n 1 "$tmp/attack.$kind")
+	matches "$kind: calls are made" "$json $(cat "$tmp/attack.log")" \
+		"^\{\"kind\":\"$kind\",\"attempts\":[1-9][0-9]*,.*\"failed\":0,"
 	equals "$kind: the collector lives" "$(kill -0 "$daemon" 2>&1)" ""
 	equals "$kind: no device of the fleet is lost" \
 		"$(events "device-disconnected.*$honest")" 0
@@ -65,10 +85,11 @@ claims()
 fast=(--rate 200 --connections 200)
 logins=(--rate 20 --connections 10)
 devices=6
-site attacked $devices "guard: {ban-after: 5}" "limits: {login-timeout: ${login}s}"
+# so low that the slowest machine calls more often
+site attacked $devices "guard: {ban-after: 5, source-rate: 5, source-burst: 20}" "limits: {login-timeout: ${login}s}"
 start_daemon || exit 1
 sim_start --devices $devices --rate 0 --notify-rate 4 --source 127.1.0.1 --json
-until_true 20 eval "[ \"\$(events 'device-connected.*$honest')\" = $devices ]"
+until_true 60 eval "[ \"\$(events 'device-connected.*$honest')\" = $devices ]"
 equals "the fleet is up" "$(events "device-connected.*$honest")" $devices
 
 # row: 2.6.1 = connect-flood*limited
@@ -87,11 +108,11 @@ claims stolen-cert banned possession-not-proven -- "${logins[@]}"
 # Who logs in is somebody's device: its sessions end, its address may be that of many others.
 claims junk-after-login let_in framing-error message-too-large bad-message unexpected-reply bad-record \
 	unexpected-record -- "${logins[@]}"
-claims reader-stall let_in 'connection-reset|truncated' -- --rate 20 --connections 4
+claims reader-stall let_in leaving 'connection-reset|truncated' -- --rate 20 --connections 4
 claims heartbeat-flood let_in record-flood -- "${logins[@]}"
 claims keyupdate-flood let_in record-flood -- "${logins[@]}"
 claims record-flood let_in record-flood -- "${logins[@]}"
-claims notification-flood let_in 'connection-reset|truncated' -- --rate 20 --connections 2
+claims notification-flood let_in leaving 'connection-reset|truncated' -- --rate 20 --connections 2
 claims flap let_in closed-by-device connection-reset -- "${logins[@]}"
 
 # The raw ones have tests/it/resilience.sh.
@@ -113,18 +134,15 @@ site redial $devices "guard: {ban-after: 5}"
 start_daemon || exit 1
 sim_start --devices $devices --rate 0 --notify-rate 0 --source 127.1.0.1 --json --connection periodic \
 	--period 500ms --idle-timeout 200ms
-until_true 20 eval "[ \"\$(events 'device-connected.*$honest')\" -ge $devices ]"
+until_true 60 eval "[ \"\$(events 'device-connected.*$honest')\" -ge $devices ]"
 before=$(events "device-connected.*$honest")
-running=()
 back=no
 for kind in silent bad-cert-churn handshake-churn flap; do
-	attack "$kind" --rate 100 --connections 100 &
-	running+=($!)
-	attackers=$((attackers + 1))
+	attack "$kind" --rate 100 --connections 100
 done
-wait "${running[@]}"
-until_true 20 eval "[ \"\$(events 'device-connected.*$honest')\" -ge $((before + 2 * devices)) ]" &&
+until_true 60 eval "[ \"\$(events 'device-connected.*$honest')\" -ge $((before + 2 * devices)) ]" &&
 	back=yes
+attack_end
 equals "devices come back beside four attacks" "$back" yes
 kill -TERM "$fleet"
 wait "$fleet"

@@ -30,6 +30,9 @@ shown() { sed -n "s/^$1 //p" "$site/shown" | tail -n 1; }
 # logins COUNT: are there so many lines?
 logins() { [ "$(cat "$site/shown" | wc -l)" -ge "$1" ]; }
 
+# up COUNT: so many sessions are up.
+up() { [ "$(cli devices --state connected --json | wc -l)" = "$1" ]; }
+
 # end_fleet: and forgets what it was shown.
 end_fleet()
 {
@@ -57,6 +60,7 @@ start_daemon || exit 1
 sim_start --devices 4 --rate 0 --no-reconnect --client-certs "$site/shown"
 until_true 20 events '"event":"not-allowed".*"reason":"no-credential"'
 until_true 20 logins 2
+until_true 20 up 2
 # row: C5b-cert
 equals "a pinned certificate logs in" "$(cli show acme-000000 --json | field state)" connected
 # row: C6a
@@ -99,6 +103,8 @@ if until_true 30 logins 3; then ok "a device that refuses the old certificate ge
 	not_ok "a device that refuses the old certificate gets the new one next" "$(tail -n 20 "$site/daemon.log")"
 fi
 equals "which is the new one" "$(cut -d' ' -f2 "$site/shown" | sort -u)" "$new"
+until_true 20 up 3
+until_true 20 ended client-certificate-refused 3
 refused=$(events '"reason":"client-certificate-refused"')
 equals "after one refusal each" "$refused" 3
 equals "show says so" "$(cli show acme-000001 --json | field client_certificate)" next

@@ -8,6 +8,8 @@ set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 BIN=${BIN:-$PWD/build}
 FLAVOUR=${FLAVOUR:-plain}
+# How long guard-call listens; below a second, after which a SYN that was dropped is sent again.
+export TRY_MS=${TRY_MS:-$([ "$FLAVOUR" = asan ] && echo 900 || echo 600)}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/callhome-it.XXXXXX")
 pids=()
 unset CALLHOME_SOCKET
@@ -95,6 +97,8 @@ site()
 	[ $# = 0 ] || printf '%s\n' "$@" >>"$site/callhomed.yaml"
 }
 
+started_or_gone() { grep -q 'event=collector-started' "$site/daemon.log" || ! kill -0 "$daemon"; }
+
 # start_daemon: callhomed of the present site. Sets daemon (its pid).
 start_daemon()
 {
@@ -103,7 +107,8 @@ start_daemon()
 	"$BIN/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
 	daemon=$!
 	pids+=("$daemon")
-	until_true 20 grep -q 'event=collector-started' "$site/daemon.log" && return
+	until_true 120 started_or_gone
+	grep -q 'event=collector-started' "$site/daemon.log" && return
 	not_ok "callhomed starts" "$(cat "$site/daemon.log")"
 	return 1
 }
@@ -130,6 +135,20 @@ sim_start()
 		>"$site/sim.log" 2>&1 &
 	fleet=$!
 	pids+=("$fleet")
+}
+
+# sim_calls COUNT OPTION...: devices that call once, until COUNT connections came up or were refused. Sets
+# result.
+sim_calls()
+{
+	local outcomes='"event":"(device-connected|unknown-device|auth-failed|not-allowed|connection-failed)"' before
+	before=$(events "$outcomes")
+	local want=$((before + $1))
+	sim_start --no-reconnect --json "${@:2}"
+	until_true 60 eval '[ "$(events "$outcomes")" -ge $want ]'
+	kill -TERM "$fleet"
+	wait "$fleet"
+	result=$(tail -n 1 "$site/sim.log")
 }
 
 cli() { "$BIN/callhome" --socket "$site/callhomed.sock" "$@"; }

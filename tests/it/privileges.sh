@@ -26,7 +26,7 @@ claims()
 	for _ in 1 2 3; do try 127.0.7.1 >/dev/null; done
 	until_true 10 eval '[ "$(events source-banned)" = 1 ]'
 	equals "$1: a new ban reaches the kernel" "$(try 127.0.7.1)" silent
-	sim --devices 2 --duration 2s --no-reconnect >/dev/null 2>&1
+	sim_calls 2 --devices 2
 	equals "$1: devices log in" "$(events device-connected)" 2
 }
 

@@ -19,8 +19,7 @@ site balanced 8 'guard: {ban-after: 3, source-rate: 5, source-burst: 6, rules: [
   {name: balancers, action: proxy, prefix: 127.50.0.0/24}, {name: foes, action: drop, prefix: 127.2.0.0/16}]}'
 start_daemon || exit 1
 balance 127.50.0.1
-timeout 60 "$BIN/callhome-sim" run --pki "$site" --target "127.0.0.1:$front" --quiet --devices 8 --duration 3s \
-	--no-reconnect --source 127.60.0.1 >"$site/sim.log" 2>&1
+port=$front sim_calls 8 --devices 8 --source 127.60.0.1
 equals "devices log in through a balancer" "$(events device-connected)" 8
 equals "each under its own address" "$(grep '"device-connected"' "$site/spool/events.ndjson" | grep -c '"peer":"127.60.0.')" 8
 equals "a denied source is refused behind it too" "$(try 127.2.3.4)" reset

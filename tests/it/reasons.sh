@@ -95,7 +95,7 @@ exec 3<>"/dev/tcp/127.0.0.1/$port"
 claim source-login-limit
 exec 3>&-
 for _ in 1 2 3; do
-	until_true 5 eval 'cli status --json | grep -q "\"handshaking\":0"'
+	until_true 20 eval 'cli status --json | grep -q "\"handshaking\":0"'
 	echo garbage >"/dev/tcp/127.0.0.1/$port"
 done 2>/dev/null
 claim banned
@@ -127,8 +127,10 @@ site superseded 1
 start_daemon || exit 1
 sim_start --devices 1 --no-reconnect
 until_true 20 events '"event":"device-connected"'
-sim --devices 1 --duration 1s --no-reconnect --source 127.9.0.1 >/dev/null 2>&1
+first=$fleet
+sim_start --devices 1 --no-reconnect --source 127.9.0.1
 claim superseded
+kill -TERM "$first"
 end_site
 
 site budget 8 'limits: {byte-budget: 1MiB}'

@@ -26,8 +26,8 @@ storm()
 {
 	local kind
 	for kind in bad-cert-churn handshake-churn wrong-identity; do
-		timeout 60 "$BIN/callhome-sim" attack $kind --target "127.0.0.1:$port" --pki "$site" --rate 2000 \
-			--connections 300 --duration 20s --source 127.66.0.1 >"$tmp/$kind.log" 2>&1 &
+		timeout 300 "$BIN/callhome-sim" attack $kind --target "127.0.0.1:$port" --pki "$site" --rate 2000 \
+			--connections 300 --duration 5min --source 127.66.0.1 >"$tmp/$kind.log" 2>&1 &
 		storm+=("$!")
 		pids+=("$!")
 	done
