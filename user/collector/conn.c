@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(sizeof(struct ch_conn) <= 864,
+	       "most of what an idle session costs: docs/performance.md");
+
 #define DRAIN_NS (1000ull * 1000000)
 #define CLOSE_SESSION_NS (2000ull * 1000000)
 /*
@@ -250,7 +253,7 @@ void ch_conn_end(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_event e
 		 enum ch_reason reason, const char *detail)
 {
 	if (conn->reason == CH_REASON_NONE)
-		conn->reason = reason;
+		conn->reason = (uint8_t)reason;
 	w->detail = detail;
 	ch_conn_event(w, conn, event);
 	w->detail = NULL;
@@ -494,32 +497,45 @@ void ch_conn_rekeyed(struct ch_worker *w, struct ch_conn *conn, enum ch_ktls_dir
 		ch_session_receive(w, conn);
 }
 
+static void free_sent(struct ch_conn *conn)
+{
+	free(conn->sent);
+	ch_budget_give(conn->queue.budget, conn->sent_cap);
+	conn->sent = NULL;
+	conn->sent_len = conn->sent_cap = conn->sent_at = 0;
+}
+
+/* What was in flight left entirely: the queue takes its place. */
+static void take_queue(struct ch_conn *conn)
+{
+	struct ch_buf *queue = &conn->queue;
+
+	free_sent(conn);
+	conn->sent = queue->data;
+	conn->sent_len = (uint32_t)queue->len;
+	conn->sent_cap = (uint32_t)queue->cap;
+	*queue = (struct ch_buf){.max = queue->max, .budget = queue->budget};
+}
+
 void ch_conn_flush(struct ch_worker *w, struct ch_conn *conn)
 {
-	struct ch_buf swap;
 	int err;
 
 	if (conn->sending || conn->rekeying_tx || conn->state == CH_CONN_CANCEL ||
 	    conn->state == CH_CONN_CLOSED)
 		return;
-	if (conn->sent_at == conn->sent.len && conn->control != NULL) {
+	if (conn->sent_at == conn->sent_len && conn->control != NULL) {
 		send_control(w, conn);
 		return;
 	}
-	if (conn->sent_at == conn->sent.len) {
-		/* What was in flight left entirely: the queue takes its place. */
-		ch_buf_deinit(&conn->sent);
-		swap = conn->sent;
-		conn->sent = conn->queue;
-		conn->queue = swap;
-		conn->sent_at = 0;
-	}
-	if (conn->sent.len == 0) {
+	if (conn->sent_at == conn->sent_len)
+		take_queue(conn);
+	if (conn->sent_len == 0) {
 		ch_conn_event(w, conn, CH_EV_FLUSHED);
 		return;
 	}
-	err = w->ring->ops->send(w->ring, conn->file, conn->sent.data + conn->sent_at,
-				 (uint32_t)(conn->sent.len - conn->sent_at),
+	err = w->ring->ops->send(w->ring, conn->file, conn->sent + conn->sent_at,
+				 conn->sent_len - conn->sent_at,
 				 ch_worker_user_data(conn, CH_OP_SEND));
 	if (err != 0) {
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
@@ -535,7 +551,7 @@ void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_com
 	if (c->result == -ECANCELED)
 		return;
 	if (c->result < 0) {
-		conn->sent_at = conn->sent.len;
+		conn->sent_at = conn->sent_len;
 		conn->queue.len = 0;
 		conn->send_error = (int16_t)c->result;
 		/* An alert may wait in front of the reset: the receive tells why the peer is gone.
@@ -548,25 +564,30 @@ void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_com
 	if (conn->claimed)
 		ch_registry_count(w->shared->registry, conn->device, CH_DEVICE_SENT,
 				  (uint64_t)c->result);
-	conn->sent_at += (size_t)c->result;
+	conn->sent_at += (uint32_t)c->result;
 	conn->answer_left -=
-		conn->answer_left < (size_t)c->result ? conn->answer_left : (size_t)c->result;
+		conn->answer_left < (uint32_t)c->result ? conn->answer_left : (uint32_t)c->result;
 	if (conn->tx_kernel) /* the kernel made about as many records */
 		conn->record.keys.tx.sequence += 1 + (uint64_t)c->result / CH_RECORD_PLAIN_MAX;
-	if (conn->sent_at < conn->sent.len)
+	if (conn->sent_at < conn->sent_len)
 		ch_count(&w->stats.short_sends, 1);
 	ch_conn_flush(w, conn);
 }
 
 size_t ch_conn_unsent(const struct ch_conn *conn)
 {
-	return conn->sent.len - conn->sent_at + conn->queue.len;
+	return conn->sent_len - conn->sent_at + conn->queue.len;
 }
 
 void ch_conn_init_queues(struct ch_worker *w, struct ch_conn *conn)
 {
 	size_t max = (size_t)w->shared->config->max_send_queue + QUEUE_RESERVE;
 
-	conn->sent = (struct ch_buf){.max = max, .budget = &w->shared->budget};
-	conn->queue = conn->sent;
+	conn->queue = (struct ch_buf){.max = max, .budget = &w->shared->budget};
+}
+
+void ch_conn_deinit_queues(struct ch_conn *conn)
+{
+	ch_buf_deinit(&conn->queue);
+	free_sent(conn);
 }

@@ -89,33 +89,35 @@ struct ch_conn {
 	bool update_owed : 1;  /**< the device asked for a KeyUpdate: before our next data */
 	bool update_asked : 1; /**< we asked for one, and it has not come yet */
 	bool no_ems : 1;       /**< TLS 1.2 without extended master secret */
+	uint8_t control_count;
+	uint8_t reason;	       /**< enum ch_reason; written by ch_conn_end only */
 	int16_t send_error;    /**< negated errno; the receive behind it may just end */
 	uint8_t layer_why;     /**< enum ch_layer_why */
 	uint8_t cipher;	       /**< ch_tls_cipher_name */
 	uint8_t group;	       /**< of the key exchange */
 	uint8_t signature;     /**< of the device's proof */
 	uint16_t issuers[CH_RECORD_ISSUERS]; /**< as in the record of the device */
-	uint8_t control_count;
 	struct ch_control_record *control; /**< oldest first */
 	uint8_t *new_keys[2];		   /**< by enum ch_ktls_direction; in flight */
 	struct ch_file file;
 	struct ch_address peer;
-	enum ch_reason reason;
+	struct ch_tlsmsg tlsmsg;
 	struct ch_proof proof;	 /**< of nothing until possession is proven */
 	struct ch_proven proven; /**< with it */
 	uint64_t accepted_ns;
 	uint64_t stage_ns;   /**< of a login: our ClientHello, then the end of the handshake */
-	uint64_t cost_ns;    /**< our time for its handshake steps */
-	uint32_t login_us;   /**< accept to hello done; 0 before */
 	uint64_t heard_ns;   /**< last record received, heartbeats apart */
-	struct ch_buf sent;  /**< in flight; must not move */
-	size_t sent_at;	     /**< bytes of @sent that left */
+	uint32_t cost_us;    /**< our time for its handshake steps */
+	uint32_t login_us;   /**< accept to hello done; 0 before */
 	struct ch_buf queue; /**< waits behind @sent */
-	size_t answer_left;  /**< user layer: bytes to be sent up to a heartbeat's answer */
+	uint8_t *sent;	     /**< in flight: what was the queue; must not move */
+	uint32_t sent_len;
+	uint32_t sent_cap;
+	uint32_t sent_at;     /**< bytes of @sent that left */
+	uint32_t answer_left; /**< user layer: bytes to be sent up to a heartbeat's answer */
 	struct ch_heartbeat heartbeat;
 	uint64_t control_tat_ns; /**< rate of records without application data */
 	struct ch_record record;
-	struct ch_tlsmsg tlsmsg;
 	struct ch_client client;
 };
 
@@ -164,6 +166,7 @@ void ch_conn_gone(struct ch_worker *worker, struct ch_conn *conn, int result);
 /** Bytes queued or in flight. */
 size_t ch_conn_unsent(const struct ch_conn *conn);
 void ch_conn_init_queues(struct ch_worker *worker, struct ch_conn *conn);
+void ch_conn_deinit_queues(struct ch_conn *conn);
 
 /** Publishes that a proven device is logging in. */
 void ch_conn_connecting(struct ch_worker *worker, struct ch_conn *conn);

@@ -51,7 +51,7 @@ static void answer(struct ch_worker *w, struct ch_conn *conn, struct ch_slice pa
 	}
 	ch_count(&w->stats.heartbeats_answered, 1);
 	if (!conn->tx_kernel)
-		conn->answer_left = ch_conn_unsent(conn);
+		conn->answer_left = (uint32_t)ch_conn_unsent(conn);
 	ch_conn_flush(w, conn);
 }
 

@@ -24,7 +24,7 @@ void ch_postshake_say_alert(struct ch_worker *w, struct ch_conn *conn)
 	if (conn->tx_kernel) {
 		conn->queue.len = 0;
 		if (!conn->sending)
-			conn->sent_at = conn->sent.len;
+			conn->sent_at = conn->sent_len;
 	}
 	if (ch_postshake_seal(conn, CH_RECORD_ALERT, alert, sizeof(alert)) != 0)
 		ch_log(&w->shared->log, CH_LOG_DEBUG, "event=alert-lost conn=%u.%u", w->index,

@@ -101,8 +101,7 @@ void ch_worker_release(struct ch_worker *w, struct ch_conn *conn)
 	}
 	ch_proof_deinit(&conn->proof);
 	ch_conn_free_control(conn);
-	ch_buf_deinit(&conn->sent);
-	ch_buf_deinit(&conn->queue);
+	ch_conn_deinit_queues(conn);
 	ch_slab_free(&w->slab, conn->slot);
 	ch_cap_give(&w->shared->sessions);
 }
@@ -155,9 +154,9 @@ static void run_handshakes(struct ch_worker *w)
 
 		ch_login_turn(w, conn);
 		w->now_ns = ch_now_ns();
-		conn->cost_ns += w->now_ns - began;
+		conn->cost_us += (uint32_t)((w->now_ns - began) / 1000);
 		if (conn->state == CH_CONN_RECORD_ARM || conn->state == CH_CONN_HELLO_WAIT)
-			learn_cost(w, conn->cost_ns);
+			learn_cost(w, conn->cost_us * UINT64_C(1000));
 		if (conn->inflight == 0)
 			ch_conn_event(w, conn, CH_EV_QUIET);
 		if (first)
@@ -172,7 +171,7 @@ static void run_handshakes(struct ch_worker *w)
 
 static size_t held_bytes(const struct ch_conn *conn)
 {
-	size_t bytes = conn->sent.cap + conn->queue.cap;
+	size_t bytes = conn->sent_cap + conn->queue.cap;
 
 	if (conn->armed)
 		bytes += conn->record.partial.cap + conn->client.partial.cap;
