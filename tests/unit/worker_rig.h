@@ -305,7 +305,7 @@ static inline void turn(void)
 
 static inline bool turns_wait(void)
 {
-	return !ch_turns_empty(&worker.turns);
+	return !ch_turns_empty(&worker.turns, false);
 }
 
 static inline void pump(struct device *d)

@@ -33,15 +33,16 @@ static struct ch_turns_list *list_of(struct ch_turns *turns, unsigned rank)
 	return lists[false].head != NULL ? &lists[false] : NULL;
 }
 
-struct ch_conn *ch_turns_pop(struct ch_turns *turns)
+struct ch_conn *ch_turns_pop(struct ch_turns *turns, bool first_only)
 {
 	struct ch_turns_list *list = NULL;
+	unsigned ranks = first_only ? 1 : CH_RANKS;
 	unsigned rank = 0;
 	struct ch_conn *conn;
 
-	if (++turns->popped % ROUND == 0)
+	if (!first_only && ++turns->popped % ROUND == 0)
 		rank = turns->popped / ROUND % CH_RANKS;
-	for (unsigned i = 0; i < CH_RANKS && list == NULL; i++)
+	for (unsigned i = 0; i < ranks && list == NULL; i++)
 		list = list_of(turns, (rank + i) % CH_RANKS);
 	if (list == NULL)
 		return NULL;
@@ -53,9 +54,9 @@ struct ch_conn *ch_turns_pop(struct ch_turns *turns)
 	return conn;
 }
 
-bool ch_turns_empty(const struct ch_turns *turns)
+bool ch_turns_empty(const struct ch_turns *turns, bool first_only)
 {
-	for (int rank = 0; rank < CH_RANKS; rank++)
+	for (int rank = 0; rank < (first_only ? 1 : CH_RANKS); rank++)
 		if (turns->lists[rank][true].head != NULL || turns->lists[rank][false].head != NULL)
 			return false;
 	return true;

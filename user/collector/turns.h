@@ -27,8 +27,8 @@ struct ch_turns {
 void ch_turns_init(struct ch_turns *turns);
 /** By @conn's rank and state. It may wait once only. */
 void ch_turns_push(struct ch_turns *turns, struct ch_conn *conn);
-/** @return whose turn it is; NULL: nobody waits */
-struct ch_conn *ch_turns_pop(struct ch_turns *turns);
-bool ch_turns_empty(const struct ch_turns *turns);
+/** @return whose turn it is; NULL: nobody waits, or nobody of the first rank if it is @first_only */
+struct ch_conn *ch_turns_pop(struct ch_turns *turns, bool first_only);
+bool ch_turns_empty(const struct ch_turns *turns, bool first_only);
 /** How many logins wait to begin that go before a new one of @rank. */
 uint64_t ch_turns_before(const struct ch_turns *turns, enum ch_rank rank);

@@ -11,14 +11,17 @@
 #include <string.h>
 
 #define MS 1000000ull
-/* A storm of handshakes must not stretch the latency of live sessions. */
-#define TURN_BUDGET_NS (2 * MS)
+/*
+ * A storm must not stretch the latency of live sessions: so long may a turn be busy with completions,
+ * with arrivals and with handshakes of others than the first rank, each; and half as long while a
+ * device of the first rank logs in, which waits for a turn at each step.
+ */
+#define PHASE_NS (MS / 2)
+#define HANDSHAKES_NS (2 * MS) /* of the first rank too */
 #define COMPLETIONS_PER_TURN 4096
 #define COMPLETIONS_AT_A_TIME 128
-/* While a device of the first rank logs in, what others may make it wait for at each step. */
-#define ARRIVALS_BUDGET_NS (MS / 4)
-#define OTHERS_BUDGET_NS (MS / 4)
-#define COMPLETIONS_BUDGET_NS (MS / 4)
+/* So many times as long as a step of others took the next one waits then. */
+#define OTHERS_PAUSE 2
 /* It logs in while it took a step so short a time ago: a device needs a millisecond for its own. */
 #define LOGS_IN_NS (10 * MS)
 /* Fewer than this in one entry: nothing is piling up. */
@@ -74,7 +77,7 @@ void ch_worker_queue_turn(struct ch_worker *w, struct ch_conn *conn)
 
 static struct ch_conn *next_turn(struct ch_worker *w)
 {
-	struct ch_conn *conn = ch_turns_pop(&w->turns);
+	struct ch_conn *conn = ch_turns_pop(&w->turns, w->now_ns < w->others_at_ns);
 
 	if (conn == NULL)
 		return NULL;
@@ -117,6 +120,11 @@ static bool first_logs_in(const struct ch_worker *w)
 	return w->now_ns - w->first_ns < LOGS_IN_NS;
 }
 
+static uint64_t phase_ns(const struct ch_worker *w)
+{
+	return first_logs_in(w) ? PHASE_NS / 2 : PHASE_NS;
+}
+
 static bool has_arrivals(const struct ch_worker *w)
 {
 	return w->arrivals_in != w->arrivals_out;
@@ -137,7 +145,7 @@ static void run_arrivals(struct ch_worker *w)
 		if (w->arrivals_out % 16 != 0)
 			continue;
 		w->now_ns = ch_now_ns();
-		if (w->now_ns - start >= (first_logs_in(w) ? ARRIVALS_BUDGET_NS : TURN_BUDGET_NS))
+		if (w->now_ns - start >= phase_ns(w))
 			break;
 	}
 }
@@ -163,8 +171,9 @@ static void run_handshakes(struct ch_worker *w)
 			w->first_ns = w->now_ns;
 		else
 			others_ns += w->now_ns - began;
-		if (w->now_ns - start >= TURN_BUDGET_NS ||
-		    (first_logs_in(w) && others_ns >= OTHERS_BUDGET_NS))
+		if (!first && first_logs_in(w))
+			w->others_at_ns = w->now_ns + OTHERS_PAUSE * (w->now_ns - began);
+		if (w->now_ns - start >= HANDSHAKES_NS || others_ns >= phase_ns(w))
 			break;
 	}
 }
@@ -459,8 +468,10 @@ static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 {
 	uint64_t at = earlier(ch_wheel_next(&w->wheel), ch_publish_due(w));
 
-	if (!ch_turns_empty(&w->turns) || has_arrivals(w) || w->swap != NULL)
+	if (!ch_turns_empty(&w->turns, true) || has_arrivals(w) || w->swap != NULL)
 		return 0;
+	if (!ch_turns_empty(&w->turns, false))
+		at = earlier(at, w->others_at_ns);
 	for (size_t i = 0; i < w->listener_count; i++) {
 		if (w->listeners[i].retry_ns != 0)
 			at = earlier(at, w->listeners[i].retry_ns);
@@ -503,7 +514,7 @@ static void run_ring(struct ch_worker *w, uint64_t wait)
 			start = ch_now_ns();
 		wait = 0;
 	} while (result >= DRAIN_LEAST && total < COMPLETIONS_PER_TURN &&
-		 ch_now_ns() - start < (first_logs_in(w) ? COMPLETIONS_BUDGET_NS : TURN_BUDGET_NS));
+		 ch_now_ns() - start < phase_ns(w));
 	w->last_round = total;
 	if (result < 0)
 		ch_log(&w->shared->log, CH_LOG_ERROR, "event=ring-error worker=%u err=%s", w->index,

@@ -133,7 +133,8 @@ struct ch_worker {
 	uint32_t arrivals_in, arrivals_out;
 
 	struct ch_turns turns; /**< handshake steps that are due */
-	uint64_t first_ns; /**< when a device of the first rank took a step last */
+	uint64_t first_ns;     /**< when a device of the first rank took a step last */
+	uint64_t others_at_ns; /**< when one of another rank may take the next */
 	uint64_t login_cost_ns;	 /**< our time for the steps of one login, a running mean */
 
 	struct ch_judge *judge;		/**< of new logins */
