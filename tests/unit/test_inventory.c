@@ -142,6 +142,43 @@ Test(inventory, remembers_the_newest_rejected_keys)
 	cr_expect_str_eq(seen, "bce");
 }
 
+static void collect_pending(void *ctx, const struct ch_quarantine_view *view)
+{
+	char *seen = ctx;
+
+	seen[strlen(seen)] = view->identifier[0];
+	cr_expect_eq(view->spki_sha256[31], view->identifier[0]);
+	cr_expect_eq(view->cert_sha256[31], 9);
+	cr_expect_str_eq(view->manufacturer, "acme");
+	cr_expect_str_eq(view->peer, "192.0.2.1:4000");
+	cr_expect_eq(view->first_unix_ns, 100);
+	cr_expect_eq(view->last_unix_ns, 200);
+	cr_expect_eq(view->count, view->identifier[0] == 'c' ? 2 : 1);
+}
+
+Test(inventory, remembers_the_pending_keys_seen_last)
+{
+	char seen[64] = "";
+
+	for (const char *c = "abcdefc"; *c != '\0'; c++) {
+		struct ch_quarantine_view v = {.identifier = {*c},
+					       .manufacturer = "acme",
+					       .peer = "192.0.2.1:4000",
+					       .first_unix_ns = 100,
+					       .last_unix_ns = 200,
+					       .count = c[1] == '\0' ? 2 : 1};
+
+		memset(v.spki_sha256, *c, 32);
+		memset(v.cert_sha256, 9, 32);
+		cr_assert_eq(ch_inventory_pend(inv, &v), 0, "%s", ch_inventory_error(inv));
+		if (*c == 'e')
+			cr_assert_eq(ch_inventory_unpend(inv, v.spki_sha256), 0);
+	}
+	cr_assert_eq(ch_inventory_pend_most(inv, 3), 0);
+	cr_assert_eq(ch_inventory_pending(inv, collect_pending, seen), 0);
+	cr_expect_str_eq(seen, "dfc");
+}
+
 Test(inventory, what_was_committed_survives_kill_and_what_was_not_is_gone)
 {
 	pid_t child;
@@ -200,8 +237,23 @@ Test(inventory, only_the_daemon_may_read_the_file)
 Test(inventory, a_schema_of_the_future_is_refused)
 {
 	close_it();
-	sql("PRAGMA user_version=2");
-	refused("the inventory has schema version 2, this program knows 1");
+	sql("PRAGMA user_version=3");
+	refused("the inventory has schema version 3, this program knows 2");
+}
+
+Test(inventory, the_schema_of_the_past_is_brought_up_to_date_and_keeps_its_devices)
+{
+	struct ch_quarantine_view view = {.identifier = "x"};
+
+	cr_assert_eq(put("acme", "1", "r1", "c"), 0);
+	close_it();
+	sql("DROP TABLE pending; PRAGMA user_version=1");
+	others_see("acme,1,r1,c,p\n");
+	cr_assert_eq(ch_inventory_open(path, &inv, error), 0, "%s", error);
+	rows_are(inv, "acme,1,r1,c,p\n");
+	cr_assert_eq(ch_inventory_pend(inv, &view), 0, "%s", ch_inventory_error(inv));
+	close_it();
+	cr_assert_eq(ch_inventory_open(path, &inv, error), 0, "%s", error);
 }
 
 Test(inventory, a_database_of_others_is_refused_and_left_alone)

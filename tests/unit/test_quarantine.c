@@ -156,3 +156,71 @@ Test(quarantine, a_rejected_key_is_kept_apart_and_within_its_own_bound)
 	cr_assert_not(ch_quarantine_is_rejected(q, id.spki_sha256));
 	ch_quarantine_free(q);
 }
+
+static int woken;
+
+static void wake(void *ctx)
+{
+	cr_assert_null(ctx);
+	woken++;
+}
+
+Test(quarantine, tells_what_changed_until_it_is_saved)
+{
+	struct ch_quarantine_view view[4];
+	struct ch_quarantine *q;
+	struct ch_identity id;
+
+	cr_assert_eq(ch_quarantine_new(8, &q), 0);
+	ch_quarantine_on_change(q, wake, NULL);
+	for (int i = 1; i <= 3; i++) {
+		id = identity(i);
+		ch_quarantine_note(q, &id, "acme", &peer, (uint64_t)i);
+	}
+	cr_assert_eq(woken, 1, "the first change wakes, the others wait with it");
+	cr_assert_eq(ch_quarantine_changed(q, 2, view), 2);
+	cr_assert_str_eq(view[0].identifier, "serial-1");
+	cr_assert_str_eq(view[1].identifier, "serial-2");
+	id = identity(1); /* calls again while it is being saved */
+	ch_quarantine_note(q, &id, "acme", &peer, 9);
+	ch_quarantine_saved(q, view, 2);
+	cr_assert_eq(ch_quarantine_changed(q, 4, view), 2);
+	cr_assert_str_eq(view[0].identifier, "serial-3");
+	cr_assert_str_eq(view[1].identifier, "serial-1");
+	cr_assert_eq(view[1].count, 2);
+	ch_quarantine_saved(q, view, 2);
+	cr_assert_eq(ch_quarantine_changed(q, 4, view), 0);
+	cr_assert_eq(woken, 1);
+	id = identity(2);
+	ch_quarantine_note(q, &id, "acme", &peer, 10);
+	cr_assert_eq(woken, 2);
+	ch_quarantine_forget(q, id.spki_sha256);
+	cr_assert_eq(ch_quarantine_changed(q, 4, view), 0, "who was accepted is not saved");
+	ch_quarantine_free(q);
+}
+
+Test(quarantine, what_is_restored_is_as_it_was_and_has_not_changed)
+{
+	struct ch_quarantine_view view = {.identifier = "serial-1", .manufacturer = "acme"};
+	struct ch_quarantine_view seen[4];
+	struct ch_identity id = identity(1);
+	struct ch_quarantine *q;
+
+	cr_assert_eq(ch_quarantine_new(2, &q), 0);
+	memcpy(view.spki_sha256, id.spki_sha256, 32);
+	view.first_unix_ns = 5;
+	view.count = 7;
+	cr_assert_eq(ch_quarantine_restore(q, &view), 0);
+	cr_assert_eq(ch_quarantine_restore(q, &view), 0);
+	cr_assert_eq(ch_quarantine_changed(q, 4, seen), 0);
+	cr_assert_not(ch_quarantine_note(q, &id, "acme", &peer, 9), "no news");
+	cr_assert_eq(ch_quarantine_copy(q, 0, 4, seen), 1);
+	cr_assert_eq(seen[0].first_unix_ns, 5);
+	cr_assert_eq(seen[0].count, 8);
+	for (uint8_t i = 2; i <= 3; i++) {
+		view.spki_sha256[0] = i;
+		cr_assert_eq(ch_quarantine_restore(q, &view), 0);
+	}
+	cr_assert_eq(ch_quarantine_count(q), 2, "never more than there is room for");
+	ch_quarantine_free(q);
+}

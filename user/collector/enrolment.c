@@ -14,6 +14,9 @@
 
 /** Changes that may wait. */
 #define JOBS_MOST 64
+/** Keys that called for the first time or again are written once in so long, so many at a time. */
+#define SAVE_NS 1000000000ull
+#define SAVE_MOST 1024
 
 /** A change on its way, with copies of all that it points to behind it. */
 struct job {
@@ -38,6 +41,10 @@ struct ch_enrolment {
 	struct job **tail;
 	unsigned waiting;
 	bool stopping;
+	bool unsaved;				     /**< the quarantine has changed */
+	bool save_failed;			     /**< the thread's: the last attempt */
+	uint64_t saved_ns;			     /**< the thread's: when it was written last */
+	struct ch_quarantine_view saving[SAVE_MOST]; /**< the thread's */
 };
 
 /* --- words for whoever asked --- */
@@ -225,6 +232,9 @@ static int change_accept(struct ch_enrolment *e, const struct ch_policy *policy,
 	if (err == 0)
 		err = say_inventory(e, job,
 				    ch_inventory_forgive(e->inventory, job->view.spki_sha256));
+	if (err == 0)
+		err = say_inventory(e, job,
+				    ch_inventory_unpend(e->inventory, job->view.spki_sha256));
 	if (err != 0)
 		return err;
 	return say(job, 0, "%s,%.64s is %s \"%.64s\" from its next call on", row.manufacturer,
@@ -246,6 +256,9 @@ static int change_reject(struct ch_enrolment *e, const struct ch_policy *policy,
 	err = say_inventory(
 		e, job,
 		ch_inventory_reject(e->inventory, &rejected, policy->config->quarantine_max));
+	if (err == 0)
+		err = say_inventory(e, job,
+				    ch_inventory_unpend(e->inventory, rejected.spki_sha256));
 	return err != 0 ? err
 			: say(job, 0, "%s,%.64s is refused from now on", rejected.manufacturer,
 			      rejected.identifier);
@@ -393,23 +406,103 @@ static void serve(struct ch_enrolment *e, struct job *jobs)
 	}
 }
 
+/* @count of e->saving, in one transaction. */
+static int save_some(struct ch_enrolment *e, size_t count)
+{
+	int err = ch_inventory_begin(e->inventory);
+
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = ch_inventory_pend(e->inventory, &e->saving[i]);
+	if (err == 0)
+		err = ch_inventory_pend_most(e->inventory, e->collector->config->quarantine_max);
+	if (err == 0)
+		err = ch_inventory_commit(e->inventory);
+	if (err != 0)
+		ch_inventory_rollback(e->inventory);
+	return err;
+}
+
+/* Writes keys in quarantine that called. @return is there more to be written? */
+static bool save_quarantine(struct ch_enrolment *e)
+{
+	struct ch_quarantine *quarantine = e->collector->shared.quarantine;
+	size_t count = ch_quarantine_changed(quarantine, SAVE_MOST, e->saving);
+	int err = count > 0 ? save_some(e, count) : 0;
+
+	if (err == 0) {
+		ch_quarantine_saved(quarantine, e->saving, count);
+		e->save_failed = false;
+		return count == SAVE_MOST;
+	}
+	/* Tried again in a while; said once, for it may go on for long. */
+	if (!e->save_failed)
+		ch_log(&e->collector->shared.log, CH_LOG_WARNING,
+		       "event=quarantine-not-saved err=\"%s\"",
+		       err == CH_E_CONFIG ? ch_inventory_error(e->inventory) : ch_error_text(err));
+	e->save_failed = true;
+	return true;
+}
+
+static void unsaved(void *ctx)
+{
+	struct ch_enrolment *e = ctx;
+
+	pthread_mutex_lock(&e->lock);
+	e->unsaved = true;
+	pthread_cond_signal(&e->wake);
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Until there is something to do, under the lock. @return is it time to save? */
+static bool wait_for_work(struct ch_enrolment *e)
+{
+	while (e->head == NULL && !e->stopping) {
+		uint64_t due_ns = e->saved_ns + SAVE_NS;
+		const struct timespec due = {(time_t)(due_ns / 1000000000),
+					     (long)(due_ns % 1000000000)};
+
+		if (e->unsaved && ch_now_ns() >= due_ns)
+			break;
+		if (e->unsaved)
+			pthread_cond_timedwait(&e->wake, &e->lock, &due);
+		else
+			pthread_cond_wait(&e->wake, &e->lock);
+	}
+	return e->unsaved && ch_now_ns() >= e->saved_ns + SAVE_NS;
+}
+
+static void save(struct ch_enrolment *e)
+{
+	bool more;
+
+	pthread_mutex_lock(&e->lock);
+	e->unsaved = false; /* first: what changes from here on sets it again */
+	pthread_mutex_unlock(&e->lock);
+	more = save_quarantine(e);
+	e->saved_ns = ch_now_ns();
+	if (more)
+		unsaved(e);
+}
+
 static void *run(void *arg)
 {
 	struct ch_enrolment *e = arg;
 	struct job *jobs;
 	bool stopping;
+	bool saving;
 
 	do {
 		pthread_mutex_lock(&e->lock);
-		while (e->head == NULL && !e->stopping)
-			pthread_cond_wait(&e->wake, &e->lock);
+		saving = wait_for_work(e);
 		jobs = e->head;
 		e->head = NULL;
 		e->tail = &e->head;
 		e->waiting = 0;
 		stopping = e->stopping;
 		pthread_mutex_unlock(&e->lock);
-		if (!stopping)
+		if (saving && !stopping)
+			save(e);
+		if (!stopping && jobs != NULL)
 			serve(e, jobs);
 	} while (!stopping);
 	while (jobs != NULL) {
@@ -518,6 +611,53 @@ static void remember(void *ctx, const struct ch_inventory_rejected *rejected)
 		       "event=rejected-key-lost err=\"out of memory\"");
 }
 
+/* It may have been written into the inventory's file since. */
+static bool still_unknown(const struct ch_policy *policy, const struct ch_quarantine_view *view)
+{
+	const struct ch_devices *devices = policy->devices;
+	const struct ch_config *config = policy->config;
+	uint32_t m = 0;
+
+	while (m < config->manufacturer_count &&
+	       strcmp(config->manufacturers[m].name, view->manufacturer) != 0)
+		m++;
+	return m < config->manufacturer_count &&
+	       ch_devices_by_identifier(devices, m, view->identifier) == CH_DEVICE_NONE &&
+	       ch_devices_by_pin(devices, view->spki_sha256) == CH_DEVICE_NONE &&
+	       ch_devices_by_cert(devices, view->cert_sha256) == CH_DEVICE_NONE;
+}
+
+static void remember_pending(void *ctx, const struct ch_quarantine_view *view)
+{
+	struct ch_enrolment *e = ctx;
+
+	if (!still_unknown(e->collector->shared.policy, view))
+		return;
+	if (ch_quarantine_restore(e->collector->shared.quarantine, view) != 0)
+		ch_log(&e->collector->shared.log, CH_LOG_WARNING,
+		       "event=pending-key-lost err=\"out of memory\"");
+}
+
+static int remember_keys(struct ch_enrolment *e)
+{
+	int err = ch_inventory_rejected(e->inventory, remember, e);
+
+	if (err == 0)
+		err = ch_inventory_pending(e->inventory, remember_pending, e);
+	return err;
+}
+
+/* Its waits end by the clock that nobody sets. */
+static void init_wake(struct ch_enrolment *e)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
 int ch_enrolment_new(struct ch_collector *collector, struct ch_enrolment **enrolment,
 		     struct ch_buf *error)
 {
@@ -530,16 +670,17 @@ int ch_enrolment_new(struct ch_collector *collector, struct ch_enrolment **enrol
 	e->collector = collector;
 	e->tail = &e->head;
 	pthread_mutex_init(&e->lock, NULL);
-	pthread_cond_init(&e->wake, NULL);
+	init_wake(e);
 	err = ch_inventory_open(collector->config->devices_database, &e->inventory, text);
 	if (err == 0) {
-		err = ch_inventory_rejected(e->inventory, remember, e);
+		err = remember_keys(e);
 		if (err == CH_E_CONFIG)
 			snprintf(text, sizeof(text), "%s", ch_inventory_error(e->inventory));
 	}
 	if (err == 0)
 		err = -pthread_create(&e->thread, NULL, run, e);
 	if (err == 0) {
+		ch_quarantine_on_change(collector->shared.quarantine, unsaved, e);
 		*enrolment = e;
 		return 0;
 	}
@@ -565,6 +706,9 @@ void ch_enrolment_free(struct ch_enrolment *e)
 {
 	if (e == NULL)
 		return;
+	/* Those that called last. Nobody calls any more. */
+	while (save_quarantine(e) && !e->save_failed)
+		;
 	ch_inventory_close(e->inventory);
 	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);

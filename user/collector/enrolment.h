@@ -11,7 +11,8 @@
 struct ch_enrolment;
 
 /**
- * Opens the database of the configuration, remembers its rejected keys and starts the thread.
+ * Opens the database of the configuration, remembers its rejected and pending keys and starts the
+ * thread, which writes pending ones once a second.
  * @return 0 or an error with one sentence in @error
  */
 CH_NODISCARD int ch_enrolment_new(struct ch_collector *collector, struct ch_enrolment **enrolment,
@@ -20,5 +21,5 @@ CH_NODISCARD int ch_enrolment_new(struct ch_collector *collector, struct ch_enro
 /** Finishes what is under way, refuses what waits and what comes, joins the thread. NULL is fine.
  */
 void ch_enrolment_stop(struct ch_enrolment *enrolment);
-/** After ch_enrolment_stop. NULL is fine. */
+/** After ch_enrolment_stop, and after the workers are gone. NULL is fine. */
 void ch_enrolment_free(struct ch_enrolment *enrolment);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID 0x63686d31 /* "chm1" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define BUSY_MS 5000
 
 enum statement {
@@ -29,6 +29,10 @@ enum statement {
 	REJECT_TRIM,
 	FORGIVE,
 	REJECTED,
+	PEND,
+	PEND_MOST,
+	UNPEND,
+	PENDING,
 	STATEMENTS
 };
 
@@ -54,6 +58,15 @@ static const char *const statements[STATEMENTS] = {
 	[FORGIVE] = "DELETE FROM rejected WHERE spki_sha256 = ?1",
 	[REJECTED] = "SELECT spki_sha256, cert_sha256, manufacturer, identifier, rejected_ns"
 		     " FROM rejected ORDER BY id",
+	/* Replacing gives it the next id: they are in the order in which they were seen last. */
+	[PEND] = "INSERT OR REPLACE INTO pending (spki_sha256, cert_sha256, manufacturer,"
+		 " identifier, peer, first_ns, last_ns, calls)"
+		 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[PEND_MOST] = "DELETE FROM pending WHERE id <="
+		      " (SELECT id FROM pending ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+	[UNPEND] = "DELETE FROM pending WHERE spki_sha256 = ?1",
+	[PENDING] = "SELECT spki_sha256, cert_sha256, manufacturer, identifier, peer, first_ns,"
+		    " last_ns, calls FROM pending ORDER BY id",
 };
 
 static const char schema[] = "CREATE TABLE device ("
@@ -76,6 +89,19 @@ static const char schema[] = "CREATE TABLE device ("
 			     " manufacturer TEXT NOT NULL,"
 			     " identifier TEXT NOT NULL,"
 			     " rejected_ns INTEGER NOT NULL) STRICT;";
+
+/* What schema 2 has more. */
+static const char schema_2[] = "CREATE TABLE pending ("
+			       " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+			       " spki_sha256 BLOB NOT NULL,"
+			       " cert_sha256 BLOB NOT NULL,"
+			       " manufacturer TEXT NOT NULL,"
+			       " identifier TEXT NOT NULL,"
+			       " peer TEXT NOT NULL,"
+			       " first_ns INTEGER NOT NULL,"
+			       " last_ns INTEGER NOT NULL,"
+			       " calls INTEGER NOT NULL,"
+			       " UNIQUE (spki_sha256, manufacturer, identifier)) STRICT;";
 
 struct ch_inventory {
 	char *path;
@@ -184,14 +210,15 @@ static int64_t pragma(struct ch_inventory *inv, const char *sql)
 
 /* --- opening --- */
 
-static int create_schema(struct ch_inventory *inv)
+/* @version: what the file has, 0 = nothing */
+static int upgrade_schema(struct ch_inventory *inv, int64_t version)
 {
-	char sql[sizeof(schema) + 128];
+	char sql[sizeof(schema) + sizeof(schema_2) + 128];
 
 	snprintf(sql, sizeof(sql),
-		 "BEGIN IMMEDIATE;%sPRAGMA application_id=%d;"
+		 "BEGIN IMMEDIATE;%s%sPRAGMA application_id=%d;"
 		 "PRAGMA user_version=%d;COMMIT;",
-		 schema, APPLICATION_ID, SCHEMA_VERSION);
+		 version == 0 ? schema : "", schema_2, APPLICATION_ID, SCHEMA_VERSION);
 	return sqlite3_exec(inv->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail_sqlite(inv);
 }
 
@@ -222,15 +249,19 @@ static int check_schema(struct ch_inventory *inv, bool writable)
 	if (version < 0 || application < 0 || tables < 0)
 		return CH_E_CONFIG;
 	if (application == 0 && version == 0 && tables == 0)
-		return writable ? create_schema(inv) : 0;
+		return writable ? upgrade_schema(inv, 0) : 0;
 	if (application != APPLICATION_ID)
 		return fail(inv, "this database is not a callhome inventory; name another file");
-	if (version != SCHEMA_VERSION)
+	if (version < 1 || version > SCHEMA_VERSION)
 		return fail(inv,
 			    "the inventory has schema version %lld, this program knows %d; "
 			    "run the callhome that wrote it",
 			    (long long)version, SCHEMA_VERSION);
-	return writable ? check_pages(inv) : 0;
+	if (!writable)
+		return 0; /* the tables that are only read have been the same since schema 1 */
+	if (version < SCHEMA_VERSION && upgrade_schema(inv, version) != 0)
+		return CH_E_CONFIG;
+	return check_pages(inv);
 }
 
 static int set_up(struct ch_inventory *inv, bool writable)
@@ -480,15 +511,20 @@ int ch_inventory_reject(struct ch_inventory *inv, const struct ch_inventory_reje
 	return finish(inv, stmt, sqlite3_step(stmt));
 }
 
-int ch_inventory_forgive(struct ch_inventory *inv, const uint8_t spki_sha256[32])
+static int forget_key(struct ch_inventory *inv, enum statement which, const uint8_t spki_sha256[32])
 {
 	sqlite3_stmt *stmt = NULL;
-	int err = prepare(inv, FORGIVE, &stmt);
+	int err = prepare(inv, which, &stmt);
 
 	if (err != 0)
 		return err;
 	bind_digest(stmt, 1, spki_sha256);
 	return finish(inv, stmt, sqlite3_step(stmt));
+}
+
+int ch_inventory_forgive(struct ch_inventory *inv, const uint8_t spki_sha256[32])
+{
+	return forget_key(inv, FORGIVE, spki_sha256);
 }
 
 static bool column_digest(sqlite3_stmt *stmt, int at, uint8_t digest[32])
@@ -521,6 +557,69 @@ int ch_inventory_rejected(struct ch_inventory *inv,
 		snprintf(r.manufacturer, sizeof(r.manufacturer), "%s", column_text(stmt, 2));
 		snprintf(r.identifier, sizeof(r.identifier), "%s", column_text(stmt, 3));
 		fn(ctx, &r);
+	}
+	return finish(inv, stmt, code);
+}
+
+/* --- keys that wait --- */
+
+int ch_inventory_pend(struct ch_inventory *inv, const struct ch_quarantine_view *view)
+{
+	sqlite3_stmt *stmt = NULL;
+	int err = prepare(inv, PEND, &stmt);
+
+	if (err != 0)
+		return err;
+	bind_digest(stmt, 1, view->spki_sha256);
+	bind_digest(stmt, 2, view->cert_sha256);
+	bind_text(stmt, 3, view->manufacturer);
+	bind_text(stmt, 4, view->identifier);
+	bind_text(stmt, 5, view->peer);
+	(void)sqlite3_bind_int64(stmt, 6, (int64_t)view->first_unix_ns);
+	(void)sqlite3_bind_int64(stmt, 7, (int64_t)view->last_unix_ns);
+	(void)sqlite3_bind_int64(stmt, 8, (int64_t)view->count);
+	return finish(inv, stmt, sqlite3_step(stmt));
+}
+
+int ch_inventory_pend_most(struct ch_inventory *inv, uint64_t most)
+{
+	sqlite3_stmt *stmt = NULL;
+	int err = prepare(inv, PEND_MOST, &stmt);
+
+	if (err != 0)
+		return err;
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)most);
+	return finish(inv, stmt, sqlite3_step(stmt));
+}
+
+int ch_inventory_unpend(struct ch_inventory *inv, const uint8_t spki_sha256[32])
+{
+	return forget_key(inv, UNPEND, spki_sha256);
+}
+
+int ch_inventory_pending(struct ch_inventory *inv,
+			 void (*fn)(void *ctx, const struct ch_quarantine_view *view), void *ctx)
+{
+	sqlite3_stmt *stmt = NULL;
+	int err = prepare(inv, PENDING, &stmt);
+	int code;
+
+	if (err != 0)
+		return err;
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct ch_quarantine_view v = {
+			.first_unix_ns = (uint64_t)sqlite3_column_int64(stmt, 5),
+			.last_unix_ns = (uint64_t)sqlite3_column_int64(stmt, 6),
+			.count = (uint64_t)sqlite3_column_int64(stmt, 7),
+		};
+
+		if (!column_digest(stmt, 0, v.spki_sha256) ||
+		    !column_digest(stmt, 1, v.cert_sha256))
+			continue; /* changed by hand: it cannot match any key */
+		snprintf(v.manufacturer, sizeof(v.manufacturer), "%s", column_text(stmt, 2));
+		snprintf(v.identifier, sizeof(v.identifier), "%s", column_text(stmt, 3));
+		snprintf(v.peer, sizeof(v.peer), "%s", column_text(stmt, 4));
+		fn(ctx, &v);
 	}
 	return finish(inv, stmt, code);
 }

@@ -6,7 +6,7 @@
  * changes, commit or roll back; nothing is seen by others before the commit, and everything after
  * it survives kill -9 and a power cut.
  */
-#include <callhome/error.h>
+#include <callhome/callhome.h>
 #include "user/core/buf.h"
 
 #include <stdbool.h>
@@ -66,6 +66,18 @@ CH_NODISCARD int ch_inventory_reject(struct ch_inventory *inventory,
 				     const struct ch_inventory_rejected *rejected, uint64_t most);
 CH_NODISCARD int ch_inventory_forgive(struct ch_inventory *inventory,
 				      const uint8_t spki_sha256[32]);
+/** Remembers a key that waits for an operator, with one identity, as the one seen last. */
+CH_NODISCARD int ch_inventory_pend(struct ch_inventory *inventory,
+				   const struct ch_quarantine_view *view);
+/** Forgets those seen longest ago beyond @most. */
+CH_NODISCARD int ch_inventory_pend_most(struct ch_inventory *inventory, uint64_t most);
+/** Forgets a key with all its identities. */
+CH_NODISCARD int ch_inventory_unpend(struct ch_inventory *inventory, const uint8_t spki_sha256[32]);
+/** Calls @fn for each, the one seen longest ago first. */
+CH_NODISCARD int ch_inventory_pending(struct ch_inventory *inventory,
+				      void (*fn)(void *ctx, const struct ch_quarantine_view *view),
+				      void *ctx);
+
 /** Calls @fn for each, the oldest first. */
 CH_NODISCARD int ch_inventory_rejected(struct ch_inventory *inventory,
 				       void (*fn)(void *ctx,

@@ -20,6 +20,7 @@ _Static_assert(PENDING_KEY == 32 + 64 + 256, "no padding inside the key");
 
 struct entry {
 	struct ch_quarantine_view view;
+	bool changed; /**< pending: since it was saved. What changed is behind what did not. */
 	UT_hash_handle hh;
 };
 
@@ -29,7 +30,15 @@ struct ch_quarantine {
 	struct entry *pending;
 	struct entry *rejected; /* by the key alone */
 	uint64_t max;
+	void (*fn)(void *ctx); /**< somebody saves the pending ones; NULL = nobody */
+	void *ctx;
 };
+
+static struct entry *newest(const struct ch_quarantine *q)
+{
+	return q->pending != NULL ? ELMT_FROM_HH(q->pending->hh.tbl, q->pending->hh.tbl->tail)
+				  : NULL;
+}
 
 int ch_quarantine_new(uint64_t max, struct ch_quarantine **quarantine)
 {
@@ -76,6 +85,7 @@ bool ch_quarantine_note(struct ch_quarantine *q, const struct ch_identity *ident
 	struct ch_quarantine_view view = {.first_unix_ns = unix_ns};
 	struct entry *entry;
 	bool added = false;
+	bool news = false;
 
 	memcpy(view.spki_sha256, identity->spki_sha256, 32);
 	snprintf(view.manufacturer, sizeof(view.manufacturer), "%s", manufacturer);
@@ -96,10 +106,67 @@ bool ch_quarantine_note(struct ch_quarantine *q, const struct ch_identity *ident
 		memcpy(entry->view.cert_sha256, identity->cert_sha256, 32);
 		entry->view.last_unix_ns = unix_ns;
 		entry->view.count++;
+		news = newest(q) == NULL || !newest(q)->changed;
+		entry->changed = true;
 		HASH_ADD(hh, q->pending, view.spki_sha256, PENDING_KEY, entry);
 	}
 	pthread_mutex_unlock(&q->lock);
+	if (news && q->fn != NULL)
+		q->fn(q->ctx);
 	return added;
+}
+
+void ch_quarantine_on_change(struct ch_quarantine *q, void (*fn)(void *ctx), void *ctx)
+{
+	q->fn = fn;
+	q->ctx = ctx;
+}
+
+size_t ch_quarantine_changed(struct ch_quarantine *q, size_t most, struct ch_quarantine_view *views)
+{
+	struct entry *first = NULL;
+	size_t copied = 0;
+
+	pthread_mutex_lock(&q->lock);
+	for (struct entry *e = newest(q); e != NULL && e->changed; e = e->hh.prev)
+		first = e;
+	for (; first != NULL && copied < most; first = first->hh.next)
+		views[copied++] = first->view;
+	pthread_mutex_unlock(&q->lock);
+	return copied;
+}
+
+void ch_quarantine_saved(struct ch_quarantine *q, const struct ch_quarantine_view *views,
+			 size_t count)
+{
+	struct entry *entry;
+
+	pthread_mutex_lock(&q->lock);
+	for (size_t i = 0; i < count; i++) {
+		HASH_FIND(hh, q->pending, views[i].spki_sha256, PENDING_KEY, entry);
+		if (entry != NULL && entry->view.count == views[i].count)
+			entry->changed = false;
+	}
+	pthread_mutex_unlock(&q->lock);
+}
+
+int ch_quarantine_restore(struct ch_quarantine *q, const struct ch_quarantine_view *view)
+{
+	struct entry *entry = malloc(sizeof(*entry));
+	struct entry *there;
+
+	if (entry == NULL)
+		return -ENOMEM;
+	*entry = (struct entry){.view = *view};
+	pthread_mutex_lock(&q->lock);
+	HASH_FIND(hh, q->pending, view->spki_sha256, PENDING_KEY, there);
+	if (there == NULL && room_for_one(q, &q->pending)) {
+		HASH_ADD(hh, q->pending, view.spki_sha256, PENDING_KEY, entry);
+		entry = NULL;
+	}
+	pthread_mutex_unlock(&q->lock);
+	free(entry);
+	return 0;
 }
 
 bool ch_quarantine_is_rejected(struct ch_quarantine *q, const uint8_t spki_sha256[32])

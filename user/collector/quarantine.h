@@ -4,6 +4,9 @@
  * Unknown devices whose key was proven: one record per key and identity, at most @max of them; a
  * new one replaces the one seen longest ago. Beside them the keys that an operator rejected, at
  * most @max too. Threads: any (a mutex: each call stands behind a handshake).
+ *
+ * Somebody else may keep the pending ones over a restart: he is woken when one changed, asks for
+ * those that changed, and says when they are safe.
  */
 #include <callhome/callhome.h>
 #include "user/core/address.h"
@@ -36,6 +39,21 @@ void ch_quarantine_forget(struct ch_quarantine *quarantine, const uint8_t spki_s
  */
 CH_NODISCARD int ch_quarantine_reject(struct ch_quarantine *quarantine,
 				      const struct ch_quarantine_view *view);
+
+/**
+ * @fn is called, with no lock held, when a pending record changed and none had before. Set before
+ * others use the quarantine.
+ */
+void ch_quarantine_on_change(struct ch_quarantine *quarantine, void (*fn)(void *ctx), void *ctx);
+/** Copies pending records that changed, from the one seen longest ago. @return how many */
+size_t ch_quarantine_changed(struct ch_quarantine *quarantine, size_t most,
+			     struct ch_quarantine_view *views);
+/** @views are safe; one that changed again since has changed still. */
+void ch_quarantine_saved(struct ch_quarantine *quarantine, const struct ch_quarantine_view *views,
+			 size_t count);
+/** Puts a pending record back that was safe, as the one seen last. @return 0 or -ENOMEM */
+CH_NODISCARD int ch_quarantine_restore(struct ch_quarantine *quarantine,
+				       const struct ch_quarantine_view *view);
 
 /** Those that wait for an operator. */
 uint64_t ch_quarantine_count(struct ch_quarantine *quarantine);
