@@ -85,11 +85,12 @@ Test(config_diff, what_of_the_guard_needs_a_restart_is_named)
 {
 	expect(REST,
 	       "guard: {mode: require, early: xdp, interface: eth0, v4-prefix: 24, v6-prefix: 48, "
-	       "max-sources: 100, max-bans: 100, bans-file: bans, source-rate: 7}\n" REST,
+	       "max-sources: 100, max-bans: 100, bans-file: bans, known-file: known, source-rate: "
+	       "7}\n" REST,
 	       CHANGED("guard.mode") CHANGED("guard.early") CHANGED("guard.interface")
 		       CHANGED("guard.v4-prefix") CHANGED("guard.v6-prefix")
 			       CHANGED("guard.max-sources") CHANGED("guard.max-bans")
-				       CHANGED("guard.bans-file"));
+				       CHANGED("guard.bans-file") CHANGED("guard.known-file"));
 }
 
 Test(config_diff, another_database_needs_a_restart)

@@ -205,6 +205,7 @@ void ch_config_free(struct ch_config *config)
 	}
 	free(config->guard.rules);
 	free(config->guard.bans_file);
+	free(config->guard.known_file);
 	free(config->guard.interfaces);
 	free(config->listeners);
 	free(config->manufacturers);

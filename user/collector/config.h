@@ -89,7 +89,7 @@ struct ch_config_guard {
 	uint64_t ban_window_ns, ban_time_ns, ban_time_max_ns;
 	uint64_t v4_prefix, v6_prefix; /**< bits that make a source */
 	uint64_t max_sources, max_bans;
-	char *bans_file; /**< path, resolved; NULL = none */
+	char *bans_file, *known_file; /**< paths, resolved; NULL = none */
 	enum ch_gate_bogons bogons;
 	struct ch_config_rule *rules;
 	size_t rule_count;

@@ -375,6 +375,9 @@ const struct ch_option ch_options[] = {
 	 .help = "where bans outlive a restart; without it they end with the process; a change "
 		 "takes "
 		 "effect with a restart"},
+	{CH_SECTION_GUARD, "known-file", CH_OPTION_PATH, IN(guard.known_file), .restart = true,
+	 .help = "where known sources outlive a restart; without it beside bans-file, with .known "
+		 "behind its name, if there is one; a change takes effect with a restart"},
 	{CH_SECTION_GUARD, "bogons", CH_OPTION_CHOICE, IN(guard.bogons), .choices = bogons,
 	 .fallback = "off",
 	 .help = "drop: a built-in rule of this name drops SYNs from special-use addresses (RFC "

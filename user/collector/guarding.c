@@ -85,6 +85,7 @@ static int material_init(struct material *m, const struct ch_config *config)
 		.rules = m->rules,
 		.rule_count = guard->rule_count,
 		.bans_file = guard->bans_file,
+		.known_file = guard->known_file,
 		.listeners = m->listeners,
 		.listener_count = config->listener_count,
 	};

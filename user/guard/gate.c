@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND 1000000000ull
-#define MINUTE (60 * SECOND)
-
 /* ---------------------------------------------------------------- names */
 
 const char *ch_gate_verdict_name(unsigned verdict)
@@ -262,7 +259,7 @@ static int open_guard(struct ch_gate *gate, const struct ch_gate_options *option
 
 void ch_gate_tell_ban(struct ch_gate *gate, const struct ch_ban_change *change)
 {
-	atomic_store(&gate->bans_changed, true);
+	atomic_store(&gate->bans_file.changed, true);
 	if (gate->guard == NULL)
 		return;
 	if (change->displaces)
@@ -271,48 +268,7 @@ void ch_gate_tell_ban(struct ch_gate *gate, const struct ch_ban_change *change)
 		atomic_fetch_add(&gate->bans_failed, 1);
 }
 
-static void tell_all_bans(struct ch_gate *gate, uint64_t now_ns)
-{
-	size_t cap = ch_sources_bans(gate->sources, now_ns, NULL, 0);
-	struct ch_ban *bans = calloc(cap + 1, sizeof(*bans));
-	size_t count = bans != NULL ? ch_sources_bans(gate->sources, now_ns, bans, cap) : 0;
-
-	for (size_t i = 0; i < count && i < cap; i++)
-		ch_gate_tell_ban(gate, &(struct ch_ban_change){.ban = bans[i]});
-	free(bans);
-}
-
 /* ---------------------------------------------------------------- life */
-
-static int read_bans(struct ch_gate *gate, const struct ch_gate_options *options,
-		     struct ch_buf *error)
-{
-	struct timespec mono, real;
-	struct ch_clocks clocks;
-	struct ch_buf warnings = {0};
-	int err;
-
-	if (options->bans_file == NULL)
-		return 0;
-	gate->bans_file = strdup(options->bans_file);
-	if (gate->bans_file == NULL)
-		return -ENOMEM;
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &real);
-	clocks.now_ns = (uint64_t)mono.tv_sec * SECOND + (uint64_t)mono.tv_nsec;
-	clocks.unix_ns = (uint64_t)real.tv_sec * SECOND + (uint64_t)real.tv_nsec;
-	err = ch_bans_read(gate->bans_file, gate->sources, &clocks, &warnings);
-	if (warnings.len > 0)
-		ch_log(gate->log, CH_LOG_WARNING, "event=bans-file text=\"%.*s\"",
-		       (int)warnings.len - 1, (const char *)warnings.data);
-	ch_buf_deinit(&warnings);
-	if (err != 0 && ch_buf_printf(error, "guard.bans-file: %s: %s; mend or remove it\n",
-				      gate->bans_file, ch_error_text(err)) != 0)
-		return -ENOMEM;
-	if (err == 0)
-		tell_all_bans(gate, clocks.now_ns);
-	return err;
-}
 
 int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
 		struct ch_gate **gate, struct ch_buf *error)
@@ -330,6 +286,7 @@ int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
 	g->log = log;
 	g->bans_most = sources.bans_most;
 	g->sources_most = sources.most;
+	g->known_ns = sources.known_ns;
 	pthread_rwlock_init(&g->lock, NULL);
 	pthread_mutex_init(&g->baseline_lock, NULL);
 	fill_listeners(g, options);
@@ -340,7 +297,7 @@ int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
 	if (err == 0)
 		err = load_rules(g, options, error);
 	if (err == 0)
-		err = read_bans(g, options, error);
+		err = ch_gate_open_files(g, options, error);
 	if (err == 0)
 		err = ch_gate_open_early(g, options, error);
 	if (err == 0)
@@ -360,7 +317,7 @@ void ch_gate_free(struct ch_gate *gate)
 	rules_free(gate->rules);
 	for (uint32_t i = 0; i < GUARD_RULES; i++)
 		free(gate->states[i].name);
-	free(gate->bans_file);
+	ch_gate_close_files(gate);
 	pthread_rwlock_destroy(&gate->lock);
 	pthread_mutex_destroy(&gate->baseline_lock);
 	free(gate);
@@ -379,6 +336,7 @@ int ch_gate_reload(struct ch_gate *gate, const struct ch_gate_options *options,
 	sources.bans_most = (uint32_t)gate->bans_most;
 	sources.dry_run = options->dry_run;
 	ch_sources_configure(gate->sources, &sources);
+	gate->known_ns = sources.known_ns;
 	return set_limits(gate, options);
 }
 
@@ -577,6 +535,13 @@ void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer)
 	ch_sources_leave(gate->sources, &source);
 }
 
+/* Workers read what is true already rather than pull at the same cache line. */
+static void standing_changed(struct ch_gate *gate)
+{
+	if (!atomic_load_explicit(&gate->known_file.changed, memory_order_relaxed))
+		atomic_store(&gate->known_file.changed, true);
+}
+
 void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns)
 {
 	struct guard_source source;
@@ -585,6 +550,7 @@ void ch_gate_succeed(struct ch_gate *gate, const struct ch_address *peer, uint64
 		return;
 	ch_source_of(gate->sources, peer, &source);
 	ch_sources_succeed(gate->sources, &source, now_ns);
+	standing_changed(gate);
 }
 
 void ch_gate_end(struct ch_gate *gate, const struct ch_address *peer, enum ch_session_end end,
@@ -596,6 +562,7 @@ void ch_gate_end(struct ch_gate *gate, const struct ch_address *peer, enum ch_se
 		return;
 	ch_source_of(gate->sources, peer, &source);
 	ch_sources_end(gate->sources, &source, end, now_ns);
+	standing_changed(gate);
 }
 
 bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer)
@@ -645,27 +612,10 @@ static void log_event(void *ctx, const struct guard_event *event)
 	       event->ifindex, rule != NULL ? rule : "none");
 }
 
-void ch_gate_flush(struct ch_gate *gate, const struct ch_clocks *clocks)
-{
-	int err;
-
-	if (gate->bans_file == NULL || !atomic_exchange(&gate->bans_changed, false))
-		return;
-	gate->bans_written_ns = clocks->now_ns;
-	err = ch_bans_write(gate->bans_file, gate->sources, clocks);
-	if (err == 0)
-		return;
-	ch_log(gate->log, CH_LOG_ERROR, "event=bans-not-written file=%s err=\"%s\" retry=60s",
-	       gate->bans_file, ch_error_text(err));
-	gate->bans_written_ns = clocks->now_ns + MINUTE - SECOND;
-	atomic_store(&gate->bans_changed, true);
-}
-
 void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks)
 {
 	if (gate->guard != NULL)
 		(void)ch_guard_events(gate->guard, log_event, gate);
 	ch_gate_tend_early(gate, clocks->now_ns);
-	if (clocks->now_ns >= gate->bans_written_ns + SECOND)
-		ch_gate_flush(gate, clocks);
+	ch_gate_tend_files(gate, clocks);
 }

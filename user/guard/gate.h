@@ -60,6 +60,8 @@ struct ch_gate_options {
 	const struct ch_gate_rule *rules; /**< at most GUARD_RULES - 1, with the built-in one */
 	size_t rule_count;
 	const char *bans_file; /**< NULL = bans end with the process */
+	/** Where known sources are kept; NULL = beside @bans_file, if there is one. */
+	const char *known_file;
 	const struct ch_address *listeners;
 	size_t listener_count;
 };
@@ -142,9 +144,9 @@ struct ch_ban_view {
 CH_NODISCARD int ch_gate_bans(struct ch_gate *gate, uint64_t now_ns, const char *after, size_t most,
 			      struct ch_ban_view *views, size_t *count);
 
-/** Housekeeping, some times a second: log lines of the kernel's events, the file of bans. */
+/** Housekeeping, some times a second: log lines of the kernel's events, the files. */
 void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks);
-/** Writes the bans now, if there is something new. */
+/** Writes bans and known sources now, if there is something new. */
 void ch_gate_flush(struct ch_gate *gate, const struct ch_clocks *clocks);
 
 /** Verdicts at accept; in the order of enum guard_verdict, and one more. */

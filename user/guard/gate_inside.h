@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The inside of the gate: gate.c judges, gate_early.c is its stage on interfaces, gate_operator.c
- * shows it and does what operators say. */
+/* The inside of the gate: gate.c judges, gate_early.c is its stage on interfaces, gate_files.c
+ * keeps what outlives a restart, gate_operator.c shows it and does what operators say. */
 #include "gate.h"
 
 #include <pthread.h>
@@ -32,6 +32,13 @@ struct ch_gate_baseline {
 	uint64_t rule_unix_ns[GUARD_RULES];
 };
 
+/* What outlives a restart. */
+struct ch_gate_file {
+	char *path; /**< NULL = nothing does */
+	_Atomic bool changed;
+	uint64_t written_ns;
+};
+
 struct ch_gate {
 	enum ch_gate_mode mode;
 	bool dry_run;
@@ -48,9 +55,8 @@ struct ch_gate {
 	struct ch_gate_rules *rules;
 	uint64_t kernel_burst_ns; /**< of the limit by which the kernel reads a source's bucket */
 	struct ch_gate_rule_state states[GUARD_RULES];
-	char *bans_file;
-	_Atomic bool bans_changed;
-	uint64_t bans_written_ns;
+	struct ch_gate_file bans_file, known_file;
+	_Atomic uint64_t known_ns; /**< how long a good session makes its source known */
 	uint64_t bans_most, sources_most;
 	_Atomic uint64_t bans_failed;
 	_Atomic uint64_t verdicts[CH_GATE_VERDICTS];
@@ -68,6 +74,12 @@ CH_NODISCARD int ch_gate_open_early(struct ch_gate *gate, const struct ch_gate_o
 				    struct ch_buf *error);
 /** Some times a second: follows interfaces and addresses of the host. */
 void ch_gate_tend_early(struct ch_gate *gate, uint64_t now_ns);
+/** Reads the files of bans and known sources. @return as ch_gate_new */
+CH_NODISCARD int ch_gate_open_files(struct ch_gate *gate, const struct ch_gate_options *options,
+				    struct ch_buf *error);
+/** Some times a second: writes what changed, when its time has come. */
+void ch_gate_tend_files(struct ch_gate *gate, const struct ch_clocks *clocks);
+void ch_gate_close_files(struct ch_gate *gate);
 bool ch_gate_is_dry_run(struct ch_gate *gate);
 bool ch_gate_never_bans(struct ch_gate *gate, const struct ch_address *peer);
 /** A ban came into force: the kernel and the file are told. */

@@ -71,7 +71,7 @@ int ch_gate_unban(struct ch_gate *gate, const char *text)
 	if (err == 0 && gate->guard != NULL)
 		ch_guard_unban(gate->guard, &source);
 	if (err == 0)
-		atomic_store(&gate->bans_changed, true);
+		atomic_store(&gate->bans_file.changed, true);
 	return err;
 }
 

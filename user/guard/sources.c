@@ -95,12 +95,17 @@ void ch_source_of(const struct ch_sources *s, const struct ch_address *address,
 	ch_source_cut(source, address->family == 4 ? 96 + s->v4_bits : s->v6_bits);
 }
 
+static uint32_t bits_of(const struct ch_sources *s, const struct guard_source *source)
+{
+	return ch_source_is_v4(source) ? 96 + s->v4_bits : s->v6_bits;
+}
+
 void ch_source_format(const struct ch_sources *s, const struct guard_source *source,
 		      char text[CH_SOURCE_TEXT])
 {
 	struct guard_prefix prefix = {.source = *source};
 
-	prefix.bits = ch_source_is_v4(source) ? 96 + s->v4_bits : s->v6_bits;
+	prefix.bits = bits_of(s, source);
 	ch_prefix_format(&prefix, text);
 }
 
@@ -269,6 +274,68 @@ void ch_sources_end(struct ch_sources *s, const struct guard_source *source,
 			entry->since_ns = now_ns;
 	}
 	pthread_mutex_unlock(&stripe->lock);
+}
+
+/* Its standing as of now. @return until when it is known, 0 = it is not */
+static uint64_t known_until(const struct ch_sources *s, const struct ch_recent_entry *entry,
+			    uint64_t now_ns)
+{
+	uint64_t until_ns = entry->open > 0 ? now_ns + s->options.known_ns : 0;
+
+	if (!is_known(entry, now_ns))
+		return 0;
+	return until_ns > entry->known_until_ns ? until_ns : entry->known_until_ns;
+}
+
+bool ch_sources_known(struct ch_sources *s, uint64_t now_ns, struct ch_known_walk *walk,
+		      struct ch_known known[CH_KNOWN_STEP], size_t *count)
+{
+	struct stripe *stripe;
+	uint32_t end;
+
+	*count = 0;
+	if (walk->stripe == STRIPES)
+		return false;
+	stripe = &s->stripes[walk->stripe];
+	pthread_mutex_lock(&stripe->lock);
+	for (end = walk->number + CH_KNOWN_STEP;
+	     walk->number < end && walk->number < stripe->recent.count; walk->number++) {
+		const struct ch_recent_entry *entry = ch_recent_at(&stripe->recent, walk->number);
+		uint64_t until_ns = known_until(s, entry, now_ns);
+
+		if (until_ns != 0)
+			known[(*count)++] = (struct ch_known){entry->source, until_ns};
+		else
+			walk->unripe = walk->unripe || entry->open > 0;
+	}
+	if (walk->number == stripe->recent.count) {
+		walk->number = 0;
+		walk->stripe++;
+	}
+	pthread_mutex_unlock(&stripe->lock);
+	return true;
+}
+
+int ch_sources_know(struct ch_sources *s, const struct guard_prefix *prefix, uint64_t until_ns,
+		    uint64_t now_ns)
+{
+	struct guard_source source = prefix->source;
+	uint32_t bits = bits_of(s, &source);
+	struct ch_recent_entry *entry;
+	struct stripe *stripe;
+
+	if (prefix->bits < bits)
+		return 0;
+	ch_source_cut(&source, bits);
+	stripe = lock_stripe(s, &source);
+	entry = touch(s, stripe, &source);
+	/* However long they were known before, or how wrong the clock was. */
+	if (until_ns > now_ns + s->options.known_ns)
+		until_ns = now_ns + s->options.known_ns;
+	if (entry != NULL && entry->known_until_ns < until_ns)
+		entry->known_until_ns = until_ns;
+	pthread_mutex_unlock(&stripe->lock);
+	return entry != NULL ? 0 : -ENOMEM;
 }
 
 /* Counts a failure. @return are there enough for a ban? */

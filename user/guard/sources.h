@@ -108,6 +108,30 @@ enum ch_session_end {
 void ch_sources_end(struct ch_sources *sources, const struct guard_source *source,
 		    enum ch_session_end end, uint64_t now_ns);
 
+struct ch_known {
+	struct guard_source source;
+	uint64_t until_ns; /**< of one with an open session: as if that ended well now */
+};
+
+/** So many sources are looked at under a lock: nobody waits for a whole table. */
+#define CH_KNOWN_STEP 256
+
+/** A walk over the known sources, in no order, from zero. What changes meanwhile is in or not. */
+struct ch_known_walk {
+	uint32_t stripe, number;
+	bool unripe; /**< there are open sessions that have yet to make their source known */
+};
+/** The next step, with @count of them, perhaps none. @return false: the walk is over */
+bool ch_sources_known(struct ch_sources *sources, uint64_t now_ns, struct ch_known_walk *walk,
+		      struct ch_known known[CH_KNOWN_STEP], size_t *count);
+/**
+ * As kept in a file: it is known until then, but no longer than one whose good session ends now. A
+ * prefix longer than a source stands for its source, of a shorter one nothing is taken.
+ * @return 0 or -ENOMEM
+ */
+CH_NODISCARD int ch_sources_know(struct ch_sources *sources, const struct guard_prefix *prefix,
+				 uint64_t until_ns, uint64_t now_ns);
+
 enum ch_ban_cause { CH_BAN_FAILURES, CH_BAN_OPERATOR };
 
 struct ch_ban {
