@@ -7,7 +7,7 @@
 try() { "$BIN/guard-call" "$1" "$port" "${TRY_MS:-400}"; }
 
 rules='rules: [{name: friends, action: permit, prefix: 127.1.0.0/16},
-  {name: foes, action: drop, prefix: 127.2.0.0/16, log: 1}, {name: closed, action: reject, prefix: 127.3.0.0/16}]'
+  {name: foes, action: drop, prefix: 127.2.0.0/16, log: 1}, {name: spared, action: limit, prefix: 127.2.9.0/24}, {name: closed, action: reject, prefix: 127.3.0.0/16}]'
 
 # operator WHERE BANNED: what the CLI does at the gate holds and is told, in the kernel and at accept alike.
 operator()
@@ -54,6 +54,11 @@ claims()
 	equals "$1: a ban is of one source only" "$(try 127.0.7.2)" reached
 	# row: 2.7.2
 	equals "$1: a denied prefix" "$(try 127.2.3.4)" "$2"
+	for i in 1 2 3; do
+		equals "$1: a longer prefix is spared ($i)" "$(try 127.2.9.1)" reached
+	done
+	until_true 10 eval '[ "$(events source-banned)" = 2 ]'
+	equals "$1: but not from bans" "$(try 127.2.9.1)" "$2"
 	for i in 1 2 3 4 5 6; do try 127.1.0.1 >/dev/null; done
 	equals "$1: a permitted prefix is never banned" "$(try 127.1.0.1)" reached
 	# row: 2.7.6

@@ -134,6 +134,17 @@ Test(config, reads_on_which_interfaces_the_guard_works_early)
 	ch_config_free(c);
 }
 
+Test(config, lets_a_rule_that_limits_do_without_a_rate)
+{
+	struct ch_config *c = parse_well(REST "guard: {rules: [{name: all, action: drop, prefix: "
+					      "0.0.0.0/0}, {name: ours, prefix: 192.0.2.0/24}]}\n");
+
+	cr_expect_eq(c->guard.rule_count, 2);
+	cr_expect_eq(c->guard.rules[1].action, CH_GATE_ACTION_LIMIT);
+	cr_expect_eq(c->guard.rules[1].rate, 0);
+	ch_config_free(c);
+}
+
 Test(config, passes_over_a_byte_order_mark)
 {
 	ch_config_free(parse_well("\xef\xbb\xbf" REST));

@@ -95,6 +95,22 @@ Test(gate, does_what_the_longest_rule_says)
 	cr_assert_eq(visit("2001:db8::1", T0), CH_REASON_DENIED);
 }
 
+/* row: 2.7.2 */
+Test(gate, spares_a_longer_prefix_from_a_drop_but_neither_from_bans_nor_from_limits)
+{
+	set_rule(0, "all", CH_GATE_ACTION_DROP, "192.0.0.0/8");
+	set_rule(1, "ours", CH_GATE_ACTION_LIMIT, "192.0.2.0/24");
+	open_gate(2);
+	cr_assert_eq(visit("192.0.3.1", T0), CH_REASON_DENIED);
+	for (int i = 0; i < 10; i++)
+		cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_NONE);
+	cr_assert_eq(visit("192.0.2.1", T0), CH_REASON_SOURCE_RATE, "limits of sources go on");
+	for (int i = 0; i < 5; i++)
+		fail_once("192.0.2.2", T0);
+	cr_assert_eq(visit("192.0.2.2", T0), CH_REASON_BANNED, "and so do bans");
+	cr_assert_eq(visit("192.0.2.3", T0), CH_REASON_NONE);
+}
+
 Test(gate, asks_a_balancer_who_is_behind_it_and_judges_that_one)
 {
 	struct ch_address balancer = at("192.0.2.1");

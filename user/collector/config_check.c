@@ -140,10 +140,6 @@ static void check_rules(struct ch_config_load *load)
 			ch_diag_add(&load->diag, place(load, CH_SECTION_RULES, i, "name"),
 				    "guard.rules: \"%s\" has neither prefix nor file; add \"prefix: "
 				    "192.0.2.0/24\"", rule->name);
-		if (rule->action == CH_GATE_ACTION_LIMIT && rule->rate == 0)
-			ch_diag_add(&load->diag, place(load, CH_SECTION_RULES, i, "name"),
-				    "guard.rules: \"%s\" does nothing: it limits, but has no rate; add "
-				    "\"rate: 100\", or another action", rule->name);
 	}
 	if (guard->ban_time_max_ns < guard->ban_time_ns)
 		guard->ban_time_max_ns = guard->ban_time_ns;

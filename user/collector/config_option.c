@@ -390,11 +390,11 @@ const struct ch_option ch_options[] = {
 	 .help = "how counters and logs call the rule; its counters live on under this name"},
 	{CH_SECTION_RULES, "action", CH_OPTION_CHOICE, OF(rule, action), .choices = gate_actions,
 	 .fallback = "limit",
-	 .help = "limit (the rule's rate), permit (no limit, no ban), never-ban (limits, no ban), "
-		 "drop "
-		 "(the SYN, silently), reject (with a reset), proxy (a load balancer: its "
-		 "connections begin "
-		 "with a PROXY header of version 2, and the source in it is judged)"},
+	 .help = "limit (the rule's rate, if it has one, and the bans and limits of sources: what "
+		 "a rule of a wider prefix says does not hold), permit (no limit, no ban), "
+		 "never-ban (limits, no ban), drop (the SYN, silently), reject (with a reset), "
+		 "proxy (a load balancer: its connections begin with a PROXY header of version 2, "
+		 "and the source in it is judged)"},
 	{CH_SECTION_RULES, "prefix", CH_OPTION_PREFIX, OF(rule, prefix),
 	 .help = "192.0.2.0/24 or 2001:db8::/32"},
 	{CH_SECTION_RULES, "file", CH_OPTION_PATH, OF(rule, file),

@@ -27,7 +27,7 @@ enum ch_gate_early {
 };
 
 enum ch_gate_action {
-	CH_GATE_ACTION_LIMIT,	  /**< the rule's rate holds; bans and source limits too */
+	CH_GATE_ACTION_LIMIT,	  /**< the rule's rate, if any; bans and source limits too */
 	CH_GATE_ACTION_PERMIT,	  /**< neither bans nor limits */
 	CH_GATE_ACTION_NEVER_BAN, /**< limits, but no bans */
 	CH_GATE_ACTION_PROXY,	  /**< a load balancer: who is behind it is judged, by its header */
