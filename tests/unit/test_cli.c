@@ -107,6 +107,7 @@ Test(cli, show_lists_all_that_is_known)
 	       "TLS heartbeats  peer-allowed-to-send\n"
 	       "manufacturer    acme\n"
 	       "identifier      SN-4\n"
+	       "identities      acme,SN-4 (file)\n"
 	       "certificate     cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n"
 	       "ends            9999-12-31T23:59:59Z\n"
 	       "issuers         /CN=factory /CN=root\n"
@@ -124,13 +125,18 @@ Test(cli, show_lists_all_that_is_known)
 	       "thread          0\n",
 	       "");
 	expect("show --json r0", 0,
-	       R0_START
-	       ",\"reason_text\":\"\"," FAKE_TLS_MEMBERS "\"record_layer_why\":"
-	       "\"the kernel does not do TLS\",\"heartbeat\":\"peer-allowed-to-send\","
-	       "\"capabilities\":[\"base:1.1\",\"notification\","
-	       "\"interleave\"],\"worker\":0,\"sessions\":1,\"received_bytes\":1000,"
-	       "\"sent_bytes\":500}\n",
+	       R0_START ",\"reason_text\":\"\"," FAKE_R0_IDENTITIES FAKE_TLS_MEMBERS
+			"\"record_layer_why\":"
+			"\"the kernel does not do TLS\",\"heartbeat\":\"peer-allowed-to-send\","
+			"\"capabilities\":[\"base:1.1\",\"notification\","
+			"\"interleave\"],\"worker\":0,\"sessions\":1,\"received_bytes\":1000,"
+			"\"sent_bytes\":500}\n",
 	       "");
+	run_with("show r0", "");
+	cr_expect(strstr(outcome.out,
+			 "\nidentities      acme,SN-0 (file) operator,L-0 (database, used)\n") !=
+			  NULL,
+		  "%s", outcome.out);
 	expect("show nobody", 4, "",
 	       "callhome: no device is called 'nobody'; see 'callhome devices' for the names\n");
 	expect("show ..", 4, "",

@@ -189,7 +189,7 @@ Test(control, one_device_is_shown_whole)
 	cr_expect_eq(answer.status, 200);
 	cr_expect_str_eq(
 		answer.body,
-		"{" R0_MEMBERS ",\"reason_text\":\"\"," FAKE_TLS_MEMBERS
+		"{" R0_MEMBERS ",\"reason_text\":\"\"," FAKE_R0_IDENTITIES FAKE_TLS_MEMBERS
 		"\"record_layer_why\":\"the kernel does not do TLS\","
 		"\"heartbeat\":\"peer-allowed-to-send\","
 		"\"capabilities\":[\"base:1.1\",\"notification\",\"interleave\"],"

@@ -328,6 +328,29 @@ Test(devices, an_identity_is_known_by_manufacturer_and_hash)
 	ch_devices_free(devices);
 }
 
+Test(devices, a_tag_tells_the_identities_of_a_device_apart)
+{
+	uint8_t digest[32], other[32] = {0};
+	struct ch_devices *key = parse_well("pin:sha256," PIN_A ",r1,first,\n");
+	struct ch_devices *both = parse_well("pin:sha256," PIN_A ",r1,first,\n"
+					     "pin-cert:sha256," PIN_A ",r1,first,\n");
+	const char *hex = ch_devices_identity(key, ch_devices_at(key, 0)->identity)->text;
+
+	for (unsigned i = 0; i < 32; i++)
+		digest[i] = (uint8_t)(i % 16 * 0x11);
+	cr_expect_neq(ch_devices_identity_tag("acme", "SN1"),
+		      ch_devices_identity_tag("borg", "SN1"));
+	cr_expect_neq(ch_devices_identity_tag("acme", "SN1"),
+		      ch_devices_identity_tag("acme", "SN2"));
+	cr_expect_neq(ch_devices_identity_tag("acme", "SN1"), 0);
+	cr_expect_eq(ch_devices_pin_tag(key, other, digest),
+		     ch_devices_identity_tag("pin:sha256", hex));
+	cr_expect_eq(ch_devices_pin_tag(both, digest, digest),
+		     ch_devices_identity_tag("pin-cert:sha256", hex));
+	ch_devices_free(key);
+	ch_devices_free(both);
+}
+
 Test(devices, what_is_exported_reads_the_same)
 {
 	struct ch_devices *devices = parse_well("acme,SN1,router 1,second,quiet\n"

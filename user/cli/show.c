@@ -25,6 +25,7 @@ static const struct {
 	{"heartbeat", "TLS heartbeats"},
 	{"manufacturer", "manufacturer"},
 	{"identifier", "identifier"},
+	{"identities", "identities"},
 	{"certificate_sha256", "certificate"},
 	{"certificate_not_after", "ends"},
 	{"issuers", "issuers"},
@@ -42,7 +43,21 @@ static const struct {
 	{"worker", "thread"},
 };
 
-/** Appends a scalar, or the strings of an array with blanks between. */
+/** One of several keys by which a device may log in. */
+static int append_identity(struct ch_buf *text, const json_t *identity)
+{
+	const char *parts[3] = {json_string_value(json_object_get(identity, "manufacturer")),
+				json_string_value(json_object_get(identity, "identifier")),
+				json_string_value(json_object_get(identity, "source"))};
+
+	for (size_t i = 0; i < 3; i++)
+		if (parts[i] == NULL)
+			return 0; /* a newer daemon: --json shows it */
+	return ch_buf_printf(text, "%s,%s (%s%s)", parts[0], parts[1], parts[2],
+			     json_is_true(json_object_get(identity, "used")) ? ", used" : "");
+}
+
+/** Appends a scalar, or what is in an array with blanks between. */
 static int append_value(struct ch_buf *text, const json_t *value)
 {
 	const json_t *item;
@@ -68,7 +83,8 @@ static int append_value(struct ch_buf *text, const json_t *value)
 				err = append_value(text, item);
 		}
 		return err;
-	case JSON_OBJECT: /* a newer daemon: --json shows it */
+	case JSON_OBJECT:
+		return append_identity(text, value);
 	case JSON_NULL:
 		return 0;
 	}

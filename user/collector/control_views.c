@@ -206,6 +206,24 @@ static void put_certificate(struct ch_json *json, const struct ch_device_view *v
 		put_hex(json, "anchor_sha256", view->anchor_sha256);
 }
 
+static void put_identities(struct ch_json *json, const struct ch_collector *collector,
+			   uint32_t index)
+{
+	struct ch_identity_view identities[CH_IDENTITIES_MAX];
+	size_t count = ch_collector_identities(collector, index, CH_IDENTITIES_MAX, identities);
+
+	ch_json_array(json, "identities");
+	for (size_t i = 0; i < count; i++) {
+		ch_json_object(json, NULL);
+		ch_json_str(json, "manufacturer", identities[i].manufacturer);
+		ch_json_str(json, "identifier", identities[i].identifier);
+		ch_json_str(json, "source", identities[i].database ? "database" : "file");
+		ch_json_bool(json, "used", identities[i].used);
+		ch_json_object_end(json);
+	}
+	ch_json_array_end(json);
+}
+
 enum MHD_Result ch_control_device(struct MHD_Connection *connection,
 				  const struct ch_collector *collector, const char *name)
 {
@@ -224,6 +242,7 @@ enum MHD_Result ch_control_device(struct MHD_Connection *connection,
 	put_device(&json, index, &view);
 	ch_json_str(&json, "reason_text",
 		    view.reason == CH_REASON_NONE ? "" : ch_reason_text(view.reason));
+	put_identities(&json, collector, index);
 	put_certificate(&json, &view);
 	ch_json_str(&json, "record_layer_why", view.record_layer_why);
 	ch_json_str(&json, "heartbeat", view.heartbeat);

@@ -119,16 +119,23 @@ bool ch_devices_identifier_known(const struct ch_devices *devices, const char *i
 	return ch_devices_find_identity(devices, &probe) != CH_DEVICE_NONE;
 }
 
-static uint32_t by_digest(const struct ch_devices *devices, const uint8_t digest[32],
-			  uint32_t manufacturer)
+static void to_hex(const uint8_t digest[32], char hex[HEX_CAP])
 {
 	static const char digits[] = "0123456789abcdef";
-	char hex[HEX_CAP] = "";
 
 	for (int i = 0; i < 32; i++) {
 		hex[2 * i] = digits[digest[i] >> 4];
 		hex[2 * i + 1] = digits[digest[i] & 15];
 	}
+	hex[HEX_CAP - 1] = '\0';
+}
+
+static uint32_t by_digest(const struct ch_devices *devices, const uint8_t digest[32],
+			  uint32_t manufacturer)
+{
+	char hex[HEX_CAP];
+
+	to_hex(digest, hex);
 	return device_of(devices, hex, manufacturer);
 }
 
@@ -200,6 +207,25 @@ const char *ch_devices_manufacturer_name(const struct ch_config *config, uint32_
 	if (manufacturer == CH_MANUFACTURER_PIN_CERT)
 		return CH_PIN_CERT;
 	return config->manufacturers[manufacturer].name;
+}
+
+uint32_t ch_devices_identity_tag(const char *manufacturer, const char *text)
+{
+	uint64_t both[] = {ch_hash(manufacturer, strlen(manufacturer)),
+			   ch_hash(text, strlen(text))};
+
+	return (uint32_t)ch_hash(both, sizeof(both)) | 1;
+}
+
+uint32_t ch_devices_pin_tag(const struct ch_devices *devices, const uint8_t cert_sha256[32],
+			    const uint8_t spki_sha256[32])
+{
+	/* As in a login: where both match, the certificate's line counts. */
+	bool cert = ch_devices_by_cert(devices, cert_sha256) != CH_DEVICE_NONE;
+	char hex[HEX_CAP];
+
+	to_hex(cert ? cert_sha256 : spki_sha256, hex);
+	return ch_devices_identity_tag(cert ? CH_PIN_CERT : CH_PIN_SPKI, hex);
 }
 
 static int csv_field(struct ch_buf *out, const char *text)

@@ -12,9 +12,11 @@
  */
 #include "config.h"
 
+#include <callhome/callhome.h>
+
 #define CH_DEVICE_NONE UINT32_MAX
 #define CH_DEVICE_NAME_MAX 255
-#define CH_DEVICE_IDENTITIES_MAX 16
+#define CH_DEVICE_IDENTITIES_MAX CH_IDENTITIES_MAX
 /** In place of an index: the identity is the SHA-256 of a certificate. */
 #define CH_MANUFACTURER_PIN_CERT (CH_MANUFACTURER_NONE - 1)
 
@@ -107,6 +109,14 @@ bool ch_devices_has(const struct ch_devices *devices, uint32_t index, uint32_t m
 
 /** "acme", "pin:sha256" or "pin-cert:sha256", as the CSV has it. */
 const char *ch_devices_manufacturer_name(const struct ch_config *config, uint32_t manufacturer);
+/**
+ * What tells an identity from the others of its device, also after a reload. Never 0.
+ * @manufacturer: ch_devices_manufacturer_name
+ */
+uint32_t ch_devices_identity_tag(const char *manufacturer, const char *text);
+/** ch_devices_identity_tag of the pin by which a certificate or its key is listed. */
+uint32_t ch_devices_pin_tag(const struct ch_devices *devices, const uint8_t cert_sha256[32],
+			    const uint8_t spki_sha256[32]);
 /** Appends one line of CSV without its end. @return as ch_buf_reserve */
 CH_NODISCARD int ch_devices_csv_line(struct ch_buf *out, const char *const fields[5]);
 /**

@@ -182,11 +182,15 @@ struct ch_proven ch_judge_proven(const struct ch_judge *judge, const struct ch_i
 	const struct ch_config *config = judge->policy->config;
 
 	if (identity->manufacturer == CH_MANUFACTURER_NONE)
-		return (struct ch_proven){0};
+		return (struct ch_proven){.tag = ch_devices_pin_tag(judge->policy->devices,
+								    identity->cert_sha256,
+								    identity->spki_sha256)};
 	return (struct ch_proven){
 		.identifier_hash = ch_hash(identity->identifier, strlen(identity->identifier)),
 		.identifier_kind =
 			(uint8_t)config->manufacturers[identity->manufacturer].identifier,
+		.tag = ch_devices_identity_tag(config->manufacturers[identity->manufacturer].name,
+					       identity->identifier),
 	};
 }
 

@@ -61,6 +61,7 @@ void ch_judge_free(struct ch_judge *judge);
 struct ch_proven {
 	uint64_t identifier_hash;
 	uint8_t identifier_kind; /**< enum ch_identifier_kind */
+	uint32_t tag;		 /**< ch_devices_identity_tag; also by a pin */
 };
 
 /** @identity was proven under @judge. */

@@ -23,21 +23,21 @@
 /** What one session tells about its device; plain data, copied as words. */
 struct ch_device_record {
 	struct ch_address peer;
-	uint8_t state; /**< enum ch_device_state */
-	uint8_t aead;
+	uint8_t state;	   /**< enum ch_device_state */
 	uint8_t layer;	   /**< enum ch_layer */
 	uint8_t layer_why; /**< enum ch_layer_why */
 	uint8_t reason;	   /**< enum ch_reason */
-	uint8_t next; /**< of a roll-over it got the certificate that takes the other's place */
-	uint8_t heartbeat; /**< enum ch_heartbeat_mode: what the device said */
+	uint8_t heartbeat : 6; /**< enum ch_heartbeat_mode: what the device said */
+	uint8_t next : 1; /**< of a roll-over it got the certificate that takes the other's place */
+	uint8_t no_ems : 1; /**< TLS 1.2 without extended master secret */
 	uint8_t group;	   /**< ch_tls_group_name */
 	uint8_t signature; /**< ch_tls_signature_name */
-	uint8_t no_ems;	   /**< TLS 1.2 without extended master secret */
+	uint8_t cipher;	   /**< ch_tls_cipher_name */
 	uint16_t version;  /**< enum ch_tls_version */
 	uint16_t worker;
 	/** Ids of ch_authorities, of the device's issuer first; the last that is set is the anchor. */
 	uint16_t issuers[CH_RECORD_ISSUERS];
-	uint8_t cipher; /**< ch_tls_cipher_name */
+	uint32_t identity; /**< ch_devices_identity_tag of the one that logged in; 0 = none */
 	uint32_t session_id;
 	uint32_t capabilities;
 	uint32_t login_us;

@@ -134,6 +134,38 @@ static void view_session(const struct ch_collector *c, uint32_t index, struct ch
 	view_certificate(c, &record, view);
 }
 
+size_t ch_collector_identities(const struct ch_collector *c, uint32_t index, size_t most,
+			       struct ch_identity_view *views)
+{
+	const struct ch_policy *policy;
+	struct ch_device_record record = {0};
+	size_t count = 0;
+	uint32_t at = CH_DEVICE_NONE;
+
+	pthread_mutex_lock(policy_lock(c));
+	policy = c->shared.policy;
+	if (index < ch_devices_count(policy->devices)) {
+		at = ch_devices_at(policy->devices, index)->identity;
+		ch_registry_read(c->shared.registry, index, &record);
+	}
+	while (at != CH_DEVICE_NONE && count < most) {
+		const struct ch_device_identity *identity =
+			ch_devices_identity(policy->devices, at);
+		const char *manufacturer =
+			ch_devices_manufacturer_name(policy->config, identity->manufacturer);
+		struct ch_identity_view *view = &views[count++];
+
+		snprintf(view->manufacturer, sizeof(view->manufacturer), "%s", manufacturer);
+		snprintf(view->identifier, sizeof(view->identifier), "%s", identity->text);
+		view->database = identity->database;
+		view->used =
+			ch_devices_identity_tag(manufacturer, identity->text) == record.identity;
+		at = identity->next;
+	}
+	pthread_mutex_unlock(policy_lock(c));
+	return count;
+}
+
 int ch_collector_device(const struct ch_collector *c, uint32_t index, struct ch_device_view *view)
 {
 	const struct ch_policy *policy;
