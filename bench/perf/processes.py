@@ -131,7 +131,7 @@ class Bench:
             text = re.sub(r"(?m)^spool:.*\n", "", text)
         path = os.path.join(self.pki, "bench.yaml")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(text + f"limits: {{threads: 1{limits}}}\n")
+            file.write(text + f"limits: {{threads: 1, session-rate: 0{limits}}}\n")
         return path
 
     def status(self):

@@ -143,6 +143,7 @@ struct ch_config {
 	uint64_t max_message;	      /**< bytes of one NETCONF message */
 	uint64_t max_chunks;	      /**< chunks of one message */
 	uint64_t max_depth;	      /**< XML nesting */
+	uint64_t session_rate; /**< bytes per second of one device; 0 = any */
 	uint64_t max_send_queue;      /**< bytes waiting to be sent to one device */
 	uint64_t byte_budget;	      /**< bytes held for all peers together; 0 = a share of memory */
 	uint64_t rpc_timeout_ns;

@@ -155,9 +155,9 @@ static void act_end(struct ch_worker *w, struct ch_conn *conn)
 	judge_source(w, conn);
 }
 
-static void cancel_op(struct ch_worker *w, struct ch_conn *conn, enum ch_worker_op op)
+void ch_conn_cancel(struct ch_worker *w, struct ch_conn *conn, uint8_t op)
 {
-	int err = w->ring->ops->cancel(w->ring, ch_worker_user_data(conn, op),
+	int err = w->ring->ops->cancel(w->ring, ch_worker_user_data(conn, (enum ch_worker_op)op),
 				       ch_worker_user_data(conn, CH_OP_CANCEL));
 
 	if (err == 0)
@@ -168,14 +168,14 @@ static void act_cancel(struct ch_worker *w, struct ch_conn *conn)
 {
 	ch_wheel_cancel(&w->wheel, &conn->timer);
 	if (conn->reading != 0)
-		cancel_op(w, conn, (enum ch_worker_op)conn->reading);
+		ch_conn_cancel(w, conn, conn->reading);
 	if (conn->sending) {
-		cancel_op(w, conn, CH_OP_SEND);
+		ch_conn_cancel(w, conn, CH_OP_SEND);
 		if (conn->control != NULL)
-			cancel_op(w, conn, CH_OP_SEND_RECORD);
+			ch_conn_cancel(w, conn, CH_OP_SEND_RECORD);
 	}
 	if (conn->receiving)
-		cancel_op(w, conn, CH_OP_RECV);
+		ch_conn_cancel(w, conn, CH_OP_RECV);
 	/* A change of keys completes at once, so it needs no cancel. */
 	if (conn->inflight == 0)
 		ch_conn_event(w, conn, CH_EV_QUIET);
@@ -240,6 +240,8 @@ void ch_conn_event(struct ch_worker *w, struct ch_conn *conn, enum ch_conn_event
 		return;
 	}
 	conn_set_state(w, conn, (enum ch_conn_state)t->next, event);
+	if (conn->state != CH_CONN_OPEN)
+		ch_flow_resume(w, conn);
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		/* An action may itself have moved the connection on: then the rest is void. */
 		if (conn->state != t->next)

@@ -74,6 +74,7 @@ struct ch_conn {
 	bool queued : 1;      /**< waits for a handshake turn */
 	bool sending : 1;     /**< a send is in flight */
 	bool receiving : 1;   /**< the multishot receive is armed */
+	bool paused : 1;      /**< over its rate: not read for a while */
 	bool armed : 1;	      /**< the record layer is in */
 	bool claimed : 1;     /**< owned its device: was up */
 	bool ended : 1;	      /**< the end was published */
@@ -107,7 +108,10 @@ struct ch_conn {
 	uint64_t accepted_ns;
 	uint64_t stage_ns;   /**< of a login: our ClientHello, then the end of the handshake */
 	uint64_t heard_ns;   /**< last record received, heartbeats apart */
-	uint32_t cost_us;    /**< our time for its handshake steps */
+	union {
+		uint32_t cost_us; /**< of a login: our time for its handshake steps */
+		uint32_t flow_us; /**< OPEN: how long its bytes last at limits.session-rate */
+	};
 	uint32_t login_us;   /**< accept to hello done; 0 before */
 	struct ch_buf queue; /**< waits behind @sent */
 	uint8_t *sent;	     /**< in flight: what was the queue; must not move */
@@ -154,6 +158,9 @@ void ch_conn_free_control(struct ch_conn *conn);
 
 /** Completion of a send. */
 void ch_conn_sent(struct ch_worker *worker, struct ch_conn *conn, const struct ch_completion *c);
+
+/** Cancels an operation in flight. */
+void ch_conn_cancel(struct ch_worker *worker, struct ch_conn *conn, uint8_t op);
 
 /** Arms the timer for @conn's state. */
 void ch_conn_arm_timer(struct ch_worker *worker, struct ch_conn *conn);
@@ -215,6 +222,17 @@ const char *ch_session_unfinished(const struct ch_conn *conn);
 void ch_session_timer(struct ch_worker *worker, struct ch_conn *conn);
 /** Earliest time ch_session_timer must run; UINT64_MAX = never. */
 uint64_t ch_session_expiry(const struct ch_worker *worker, const struct ch_conn *conn);
+/* flow.c */
+void ch_flow_begin(const struct ch_worker *worker, struct ch_conn *conn);
+/** @bytes of the device came; it is read no further while it is over limits.session-rate. */
+void ch_flow_received(struct ch_worker *worker, struct ch_conn *conn, uint64_t bytes);
+/** When ch_flow_tend must run; UINT64_MAX = never. */
+uint64_t ch_flow_expiry(const struct ch_worker *worker, const struct ch_conn *conn);
+/** Goes on reading a device that waited long enough. */
+void ch_flow_tend(struct ch_worker *worker, struct ch_conn *conn);
+/** Goes on reading in any case: the session is about to end. */
+void ch_flow_resume(struct ch_worker *worker, struct ch_conn *conn);
+
 /* heartbeat.c */
 /** A heartbeat record came. */
 void ch_session_heartbeat(struct ch_worker *worker, struct ch_conn *conn, const uint8_t *data,

@@ -80,8 +80,11 @@ int ch_session_arm(struct ch_worker *w, struct ch_conn *conn)
 
 void ch_session_receive(struct ch_worker *w, struct ch_conn *conn)
 {
-	int err = w->ring->ops->recv(w->ring, conn->file, ch_worker_user_data(conn, CH_OP_RECV));
+	int err;
 
+	if (conn->paused)
+		return;
+	err = w->ring->ops->recv(w->ring, conn->file, ch_worker_user_data(conn, CH_OP_RECV));
 	if (err != 0) {
 		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
 		return;
@@ -175,6 +178,7 @@ void ch_session_up(struct ch_worker *w, struct ch_conn *conn)
 	uint64_t before;
 
 	ch_conn_logged_in(w, conn);
+	ch_flow_begin(w, conn);
 	before = ch_conn_claim(w, conn);
 	ch_gate_succeed(w->shared->gate, &conn->peer, w->now_ns);
 	ch_count(&w->stats.up, 1);
@@ -379,6 +383,7 @@ static void on_payload(struct ch_worker *w, struct ch_conn *conn, const struct c
 	else if (ch_conn_listening(conn))
 		on_kernel_record(w, conn, c);
 	ch_postshake_watch(w, conn);
+	ch_flow_received(w, conn, c->payload_len);
 	ch_count(&w->stats.copied_bytes, conn->record.copied + conn->client.copied - copied);
 }
 
@@ -416,7 +421,8 @@ void ch_session_received(struct ch_worker *w, struct ch_conn *conn, const struct
 		return;
 	if (c->result == -ENOBUFS)
 		ch_count(&w->stats.recv_nobufs, 1);
-	if (!conn->receiving && (ch_conn_listening(conn) || conn->state == CH_CONN_DRAIN)) {
+	if (!conn->receiving && !conn->paused &&
+	    (ch_conn_listening(conn) || conn->state == CH_CONN_DRAIN)) {
 		ch_count(&w->stats.recv_rearmed, 1);
 		ch_session_receive(w, conn);
 	}
@@ -432,10 +438,13 @@ uint64_t ch_session_expiry(const struct ch_worker *w, const struct ch_conn *conn
 {
 	uint64_t at = ch_client_expiry(&conn->client);
 	uint64_t heartbeat = ch_session_heartbeat_expiry(w, conn);
+	uint64_t flow = ch_flow_expiry(w, conn);
 	uint64_t interval = profile_of(w, conn)->probe_interval_ns;
 
 	if (interval != 0 && may_probe(conn) && conn->heard_ns + interval < at)
 		at = conn->heard_ns + interval;
+	if (flow < at)
+		at = flow;
 	return heartbeat < at ? heartbeat : at;
 }
 
@@ -465,6 +474,7 @@ void ch_session_timer(struct ch_worker *w, struct ch_conn *conn)
 		on_timeout(w, conn, &event);
 	if (conn->state != CH_CONN_OPEN)
 		return;
+	ch_flow_tend(w, conn);
 	if (interval != 0 && may_probe(conn) && conn->heard_ns + interval <= w->now_ns) {
 		conn->probing = true;
 		request(w, conn, probe, COOKIE_PROBE);

@@ -42,6 +42,7 @@
 	X(spool_handed, COUNTER, "lines handed to the spool writer")                               \
 	X(spool_dropped, COUNTER, "lines dropped because the spool writer was behind")             \
 	X(recv_nobufs, COUNTER, "receives that ended because no buffer was free")                  \
+	X(session_pauses, COUNTER, "times a session was over session-rate and not read for a while") \
 	X(recv_rearmed, COUNTER, "multishot receives armed again")                                 \
 	X(accept_rearmed, COUNTER, "multishot accepts armed again")                                \
 	X(short_sends, COUNTER, "sends that were short and went on")                               \
