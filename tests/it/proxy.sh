@@ -6,7 +6,7 @@
 # try SOURCE: sends garbage from SOURCE to the balancer. Prints reached (a ClientHello came), reset or silent.
 try() { "$BIN/guard-call" "$1" "$front" 2000; }
 
-# balance SOURCE [text]: a balancer that calls from SOURCE; its port is $front.
+# balance SOURCE [text|broken]: a balancer that calls from SOURCE; its port is $front.
 balance()
 {
 	front=$(free_port)
@@ -40,6 +40,13 @@ fi
 balance 127.50.0.2 text
 equals "version 1 of the header is refused" "$(try 127.0.7.4)" reset
 if until_true 10 ended proxy-header; then ok "with a reason of its own"; else not_ok "with a reason of its own"; fi
+balance 127.50.0.3 broken
+equals "a header with a wrong checksum is refused" "$(try 127.0.7.5)" reset
+if until_true 10 eval '[ "$(events "\"reason\":\"proxy-header\",\"detail\":\"its checksum \(CRC32C\) is wrong\"")" -ge 1 ]'; then
+	ok "and it is said why"
+else
+	not_ok "and it is said why" "$(tail -n 3 "$site/spool/events.ndjson")"
+fi
 equals "which bans nobody" "$(events source-banned)" 2
 stop_daemon
 equals "the daemon ends well" "$status" 0

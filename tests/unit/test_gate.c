@@ -95,7 +95,6 @@ Test(gate, does_what_the_longest_rule_says)
 	cr_assert_eq(visit("2001:db8::1", T0), CH_REASON_DENIED);
 }
 
-/* row: 2.7.2 */
 Test(gate, spares_a_longer_prefix_from_a_drop_but_neither_from_bans_nor_from_limits)
 {
 	set_rule(0, "all", CH_GATE_ACTION_DROP, "192.0.0.0/8");

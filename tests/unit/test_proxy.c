@@ -8,6 +8,7 @@
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define V4(src, port) src "\x7f\0\0\1" port "\x10\xef"
 #define TLV "\x04\0\5hello"
+#define CRC "\x03\0\4"
 
 struct sample {
 	const char *bytes;
@@ -24,6 +25,17 @@ static const struct sample samples[] = {
 	       "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1" "\x04\xd2\x10\xef", 0, "[2001:db8::7]:1234"),
 	SAMPLE(SIGNATURE "\x21\x21\0\x24" "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\7"
 	       "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1" "\x04\xd2\x10\xef", 0, "192.0.2.7:1234"),
+	SAMPLE(SIGNATURE "\x21\x11\0\x13" V4("\xc0\0\2\7", "\x04\xd2") CRC "\x64\x0a\xd8\x87", 0, "192.0.2.7:1234"),
+	SAMPLE(SIGNATURE "\x21\x11\0\x23" V4("\xc0\0\2\7", "\x04\xd2") TLV CRC "\x36\x72\xca\xb3" TLV, 0, "192.0.2.7:1234"),
+	SAMPLE(SIGNATURE "\x21\x11\0\x13" V4("\xc0\0\2\7", "\x04\xd2") CRC "\x64\x0a\xd8\x86", CH_E_RANGE, ""),
+	SAMPLE(SIGNATURE "\x21\x11\0\x23" V4("\xc0\0\2\7", "\x04\xd2") TLV CRC "\x36\x72\xca\xb3" "\x04\0\5hellO", CH_E_RANGE, ""),
+	SAMPLE(SIGNATURE "\x21\x11\0\x1a" V4("\xc0\0\2\7", "\x04\xd2") CRC "\x64\x0a\xd8\x87" CRC "\x64\x0a\xd8\x87", CH_E_SYNTAX, ""),
+	SAMPLE(SIGNATURE "\x21\x11\0\x12" V4("\xc0\0\2\7", "\x04\xd2") "\x03\0\3abc", CH_E_SYNTAX, ""),
+	SAMPLE(SIGNATURE "\x21\x11\0\x12" V4("\xc0\0\2\7", "\x04\xd2") "\x04\0\4abc", CH_E_SYNTAX, ""),
+	SAMPLE(SIGNATURE "\x21\x11\0\x0e" V4("\xc0\0\2\7", "\x04\xd2") "\x04\0", CH_E_SYNTAX, ""),
+	/* What HAProxy says of its own: a checksum that nobody need read. */
+	SAMPLE(SIGNATURE "\x20\0\0\7" CRC "\xa9\xb8\x7e\x8f", 0, ""),
+	SAMPLE(SIGNATURE "\x20\0\0\7" CRC "\0\0\0\0", 0, ""),
 	SAMPLE(SIGNATURE "\x20\0\0\0", 0, ""),
 	SAMPLE(SIGNATURE "\x20\x11\0\x0c" V4("\xc0\0\2\7", "\x04\xd2"), 0, ""),
 	SAMPLE(SIGNATURE "\x21\0\0\3abc", 0, ""),
@@ -97,7 +109,8 @@ Test(proxy, wants_no_byte_that_may_be_another_ones)
 
 Test(proxy, takes_a_header_of_the_greatest_length)
 {
-	uint8_t bytes[CH_PROXY_MAX] = SIGNATURE "\x21\x11\x07\xf0";
+	uint8_t bytes[CH_PROXY_MAX] =
+		SIGNATURE "\x21\x11\x07\xf0" V4("\xc0\0\2\7", "\x04\xd2") "\x04\x07\xe1";
 	struct ch_proxy proxy = {0};
 	size_t used;
 

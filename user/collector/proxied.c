@@ -78,5 +78,7 @@ void ch_proxied_received(struct ch_worker *w, struct ch_conn *conn, const struct
 	else if (result == CH_PROXY_MORE)
 		ch_proxied_read(w, conn);
 	else
-		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_PROXY_HEADER, ch_error_text(result));
+		ch_conn_end(w, conn, CH_EV_FAIL, CH_REASON_PROXY_HEADER,
+			    result == CH_E_RANGE ? "its checksum (CRC32C) is wrong"
+						 : ch_error_text(result));
 }
