@@ -118,6 +118,17 @@ for v in 1.2 1.3; do
 	add openssl-$v-wants-rsa-from-p256 openssl check=refused ends=client-certificate-refused -- --tls ${v/./} --sigalgs RSA+SHA256:RSA-PSS+SHA256
 done
 
+# A device that is bound to no credential of ours gets none, and an alert that its stack understands.
+# row: C7-none = openssl-*-is-denied | gnutls-*-is-denied | wolfssl-*-is-denied | mbedtls-*-is-denied
+denied() { add "$1-$2-is-denied" "$1" check=refused credential=none ends=no-credential event=not-allowed named=1 want="$3" -- --tls "${2/./}"; }
+denied openssl 1.2 alert+access+denied
+denied openssl 1.3 alert+access+denied
+denied gnutls 1.2 No+certificate+was+found # which is what it makes of that alert there
+denied gnutls 1.3 Access+was+denied
+denied wolfssl 1.2 received+alert+fatal+error
+denied wolfssl 1.3 received+alert+fatal+error
+denied mbedtls 1.2 fatal+alert
+
 # They close without an alert when they get no certificate that they can use.
 add wolfssl-1.2-rsa-wants-rsa wolfssl check=refused key=rsa ends=closed-in-handshake event=connection-failed named=1 -- --tls 12
 add mbedtls-1.2-wants-no-edwards-curve mbedtls check=refused credential=ed25519 ends=closed-in-handshake event=connection-failed named=1 -- --tls 12

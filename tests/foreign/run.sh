@@ -31,7 +31,7 @@ trap cleanup EXIT
 # add NAME PROGRAM [KEY=VALUE...] [-- OPTION...]: one device that calls home once.
 #   check=  session (the default) | refused | attack | asked (by heartbeat)
 #   ends=   reason of the table; of a session that lives through an attack: killed
-#   key=    of the device (see pki.sh); credential= of the collector
+#   key=    of the device (see pki.sh); credential= of the collector, none = the device is bound to none
 #   n=      notifications
 #   event=  under which a refusal is published
 #   named=1 the device had proven its key: its refusal bears its name
@@ -234,7 +234,7 @@ setting_of() { sed -n "s/.*\b$2=\([^ ]*\).*/\1/p" <<<"${settings[$1]}"; }
 
 prepare()
 {
-	local i key credential used=" " creds=" default "
+	local i key credential used=" " creds=" default none "
 	(pki_begin) || exit
 	cd "$tmp/pki" || exit
 	credential p256
@@ -254,7 +254,8 @@ prepare()
 			credential "$credential"
 			echo "  - {name: $credential, tls-cert: pki/client-$credential.pem, tls-key: pki/client-$credential.key}" >>"$tmp/credentials"
 		fi
-		echo "$key,${names[$i]},${names[$i]},${credential:-default},default" >>"$tmp/devices.csv"
+		credential=${credential:-default}
+		echo "$key,${names[$i]},${names[$i]},${credential/#none/},default" >>"$tmp/devices.csv"
 	done
 	cd - >/dev/null || exit
 	for version in 1.2 1.3; do

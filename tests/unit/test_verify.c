@@ -556,6 +556,7 @@ static void expect_after_proof(enum ch_reason reason)
 		cr_assert(outcome.proven);
 		cr_assert_str_eq(outcome.identity.identifier, "SN1");
 		cr_assert_not(outcome.device_has_certificate);
+		cr_assert_str_eq(outcome.device_detail, "alert access_denied");
 	}
 	ch_credential_free(device);
 }

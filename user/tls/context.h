@@ -28,6 +28,7 @@ struct ch_handshake {
 	BIO *out; /**< of @ssl */
 	enum ch_handshake_status status;
 	enum ch_reason reason;
+	enum ch_reason denied; /**< client: why the device gets an alert, but no certificate */
 	uint32_t records; /**< that were fed */
 	uint32_t dropped; /**< heartbeats */
 	bool accepted;	  /**< client: @verdict allows the device, possession apart */
@@ -41,7 +42,8 @@ struct ch_handshake {
 	uint8_t heartbeat; /**< enum ch_heartbeat_mode: what the peer's hello says */
 	struct ch_record_tally tx;
 	struct ch_record_tally rx;
-	uint8_t client_secret[48]; /**< TLS 1.3 application traffic secrets */
+	uint8_t client_secret[48]; /**< TLS 1.3 application traffic secrets; denied: of the
+				      handshake */
 	uint8_t server_secret[48];
 	struct ch_verdict verdict;
 	char detail[CH_DETAIL_MAX];

@@ -5,6 +5,7 @@
 #include "credential.h"
 #include "identity.h"
 #include "keys.h"
+#include "record.h"
 #include "status.h"
 
 #include <errno.h>
@@ -68,13 +69,11 @@ int ch_handshake_on_certificate_request(SSL *ssl, void *unused)
 		finish(handshake, CH_REASON_TLS_PROTOCOL, "no certificate before its request");
 		return 0;
 	}
-	if (match->refuse != CH_REASON_NONE) {
-		finish(handshake, match->refuse, "");
-		return 0;
-	}
-	if (match->credential == NULL) {
-		finish(handshake, CH_REASON_NO_CREDENTIAL, "");
-		return 0;
+	if (match->refuse != CH_REASON_NONE || match->credential == NULL) {
+		handshake->denied =
+			match->refuse != CH_REASON_NONE ? match->refuse : CH_REASON_NO_CREDENTIAL;
+		/* TLS 1.3: go on, for the keys of its alert; TLS 1.2 stops here and has none. */
+		return SSL_version(ssl) == TLS1_3_VERSION ? 1 : -1;
 	}
 	credential = ch_credential_choose(
 		match->credential, SSL_get0_peer_CA_list(ssl),
@@ -105,6 +104,8 @@ int ch_handshake_on_staple(SSL *ssl, void *unused)
 	(void)unused;
 	if (!handshake->accepted)
 		return 0;
+	if (handshake->denied != CH_REASON_NONE)
+		return 1; /* that came first */
 	reason = ch_status_staple(&handshake->verdict, SSL_get0_peer_certificate(ssl), response);
 	if (reason == CH_REASON_NONE)
 		return 1;
@@ -125,11 +126,14 @@ static int hex_digit(char c)
 /* "LABEL <client random> <secret>", in hexadecimal. */
 void ch_handshake_on_secret(const SSL *ssl, const char *line)
 {
+	static const char taken[] = "CLIENT_TRAFFIC_SECRET_0 ";
+	static const char denied[] = "CLIENT_HANDSHAKE_TRAFFIC_SECRET ";
 	struct ch_handshake *handshake = SSL_get_app_data(ssl);
 	const char *hex = strrchr(line, ' ');
+	const char *label = handshake->denied != CH_REASON_NONE ? denied : taken;
 	uint8_t *secret = NULL;
 
-	if (strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0)
+	if (strncmp(line, label, strlen(label)) == 0)
 		secret = handshake->client_secret;
 	else if (strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) == 0)
 		secret = handshake->server_secret;
@@ -278,6 +282,75 @@ static enum ch_handshake_status on_complete(struct ch_handshake *handshake, stru
 	return finish(handshake, CH_REASON_NONE, "");
 }
 
+static uint8_t aead_of(const SSL_CIPHER *cipher)
+{
+	switch (SSL_CIPHER_get_cipher_nid(cipher)) {
+	case NID_aes_128_gcm:
+		return CH_AEAD_AES_128_GCM;
+	case NID_aes_256_gcm:
+		return CH_AEAD_AES_256_GCM;
+	case NID_chacha20_poly1305:
+		return CH_AEAD_CHACHA20_POLY1305;
+	default:
+		return CH_AEAD_NONE;
+	}
+}
+
+/* Bytes of the hash of its suite. */
+static uint8_t handshake_secret_len(const SSL *ssl)
+{
+	const EVP_MD *md = SSL_CIPHER_get_handshake_digest(SSL_get_current_cipher(ssl));
+
+	return EVP_MD_get_size(md) == 48 ? 48 : 32;
+}
+
+/* Under the keys of TLS 1.3 that OpenSSL took for the flight that is not sent: its first record. */
+static int seal_alert(struct ch_handshake *handshake, struct ch_slice alert, struct ch_buf *out)
+{
+	struct ch_record_keys keys = {.version = CH_TLS_1_3,
+				      .aead = aead_of(SSL_get_current_cipher(handshake->ssl)),
+				      .secret_len = handshake_secret_len(handshake->ssl)};
+	struct ch_record_engine *engine = NULL;
+	struct ch_record record;
+	int err;
+
+	memcpy(keys.tx.secret, handshake->client_secret, keys.secret_len);
+	err = ch_keys_from_secret(keys.aead, keys.secret_len, &keys.tx);
+	if (err == 0)
+		err = ch_record_engine_new(&engine);
+	if (err == 0) {
+		ch_record_init(&record, engine, &keys, NULL);
+		err = ch_record_seal(&record, CH_RECORD_ALERT, &alert, 1, out);
+		ch_record_deinit(&record);
+	}
+	ch_record_engine_free(engine);
+	explicit_bzero(&keys, sizeof(keys));
+	return err;
+}
+
+/*
+ * A good device that may not come in is told access_denied. OpenSSL has no way to send that from
+ * the callback, and what it sends instead is in the clear, which some stacks do not take for an
+ * alert under TLS 1.3. What it made of the flight that was to follow is dropped.
+ */
+static enum ch_handshake_status deny(struct ch_handshake *handshake, struct ch_buf *out)
+{
+	static const uint8_t alert[] = {SSL3_AL_FATAL, SSL_AD_ACCESS_DENIED};
+	static const uint8_t header[] = {CH_RECORD_ALERT, 3, 3, 0, sizeof(alert)};
+	struct ch_slice slice = {alert, sizeof(alert)};
+	int err;
+
+	(void)BIO_reset(handshake->out);
+	ERR_clear_error();
+	if (SSL_version(handshake->ssl) == TLS1_3_VERSION)
+		err = seal_alert(handshake, slice, out);
+	else if ((err = ch_buf_append(out, header, sizeof(header))) == 0)
+		err = ch_buf_append(out, alert, sizeof(alert));
+	if (err != 0)
+		out->len = 0; /* then it is not told */
+	return finish(handshake, handshake->denied, "");
+}
+
 static enum ch_handshake_status advance(struct ch_handshake *handshake, struct ch_buf *out)
 {
 	int result;
@@ -285,9 +358,12 @@ static enum ch_handshake_status advance(struct ch_handshake *handshake, struct c
 
 	ERR_clear_error();
 	result = SSL_do_handshake(handshake->ssl);
+	error = SSL_get_error(handshake->ssl, result);
+	if (handshake->denied != CH_REASON_NONE &&
+	    (result == 1 || error == SSL_ERROR_WANT_X509_LOOKUP))
+		return deny(handshake, out);
 	if (result == 1)
 		return on_complete(handshake, out);
-	error = SSL_get_error(handshake->ssl, result);
 	if (error == SSL_ERROR_WANT_READ) {
 		if (flush(handshake, out) == 0)
 			return CH_HANDSHAKE_READ;
@@ -336,20 +412,6 @@ const char *ch_handshake_detail(const struct ch_handshake *handshake)
 uint32_t ch_handshake_dropped(const struct ch_handshake *handshake)
 {
 	return handshake->dropped;
-}
-
-static uint8_t aead_of(const SSL_CIPHER *cipher)
-{
-	switch (SSL_CIPHER_get_cipher_nid(cipher)) {
-	case NID_aes_128_gcm:
-		return CH_AEAD_AES_128_GCM;
-	case NID_aes_256_gcm:
-		return CH_AEAD_AES_256_GCM;
-	case NID_chacha20_poly1305:
-		return CH_AEAD_CHACHA20_POLY1305;
-	default:
-		return CH_AEAD_NONE;
-	}
 }
 
 /* By the two bytes that mean them in a hello; those of our own ClientHello (context.c). */
