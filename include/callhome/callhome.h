@@ -75,6 +75,7 @@ struct ch_device_view {
 	char profile[64];
 	enum ch_device_state state;
 	char peer[64];		   /**< address and port, "" if never seen */
+	const char *via;	   /**< the load balancer that brought it; "" = none, as far as known */
 	const char *transport;	   /**< "netconf-tls" */
 	const char *tls_version;   /**< "TLSv1.3", "" before the first session */
 	const char *cipher;

@@ -22,7 +22,15 @@ balance 127.50.0.1
 port=$front sim_calls 8 --devices 8 --source 127.60.0.1
 equals "devices log in through a balancer" "$(events device-connected)" 8
 equals "each under its own address" "$(grep '"device-connected"' "$site/spool/events.ndjson" | grep -c '"peer":"127.60.0.')" 8
+equals "and with the balancer's" "$(grep -cE '"device-connected".*"peer":"127.60.0.[0-9]+:[0-9]+","via":"127.50.0.1"' "$site/spool/events.ndjson")" 8
+matches "the log names the balancer too" "$(cat "$site/daemon.log")" 'event=device-connected device=[a-z0-9-]+ peer=127.60.0.[0-9]+:[0-9]+ via=127.50.0.1$'
+matches "and so does show" "$(cli show "$(sed -n 2p "$site/devices.csv" | cut -d, -f3)")" '^via +127.50.0.1$'
 equals "a denied source is refused behind it too" "$(try 127.2.3.4)" reset
+if until_true 10 eval '[ "$(events "\"connection-refused\".*\"peer\":\"127.2.3.4:[0-9]+\",\"via\":\"127.50.0.1\",\"reason\":\"denied-by-rule\"")" = 1 ]'; then
+	ok "a refusal names the balancer too"
+else
+	not_ok "a refusal names the balancer too" "$(tail -n 3 "$site/spool/events.ndjson")"
+fi
 for i in 1 2 3; do
 	equals "a source behind it is open before its third failure ($i)" "$(try 127.0.7.1)" reached
 done

@@ -32,5 +32,6 @@ Test(crc32c, goes_on_from_any_byte)
 	static const uint8_t text[] = "123456789";
 
 	for (size_t split = 0; split <= 9; split++)
-		cr_expect_eq(ch_crc32c(ch_crc32c(0, text, split), text + split, 9 - split), 0xe3069283);
+		cr_expect_eq(ch_crc32c(ch_crc32c(0, text, split), text + split, 9 - split),
+			     0xe3069283);
 }

@@ -14,6 +14,7 @@ static const struct {
 	{"reason", "reason"},
 	{"reason_text", ""},
 	{"peer", "peer"},
+	{"via", "via"},
 	{"transport", "transport"},
 	{"tls_version", "TLS version"},
 	{"cipher", "cipher"},

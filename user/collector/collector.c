@@ -86,6 +86,7 @@ int ch_collector_new(const char *config_file, ch_log_fn log, void *log_ctx,
 	c->log_ctx = log_ctx;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->cond, NULL);
+	ch_balancers_init(&c->shared.balancers);
 	err = seed_hash();
 	if (err == 0)
 		err = ch_config_load(config_file, &c->config, &text);
@@ -463,6 +464,7 @@ void ch_collector_free(struct ch_collector *c)
 	ch_spool_close(c->shared.spool);
 	ch_quarantine_free(c->shared.quarantine);
 	ch_authorities_free(c->shared.authorities);
+	ch_balancers_deinit(&c->shared.balancers);
 	ch_registry_free(c->shared.registry);
 	ch_policy_drop(c->shared.policy);
 	ch_config_free(c->config);

@@ -97,6 +97,7 @@ struct ch_conn {
 	uint8_t cipher;	       /**< ch_tls_cipher_name */
 	uint8_t group;	       /**< of the key exchange */
 	uint8_t signature;     /**< of the device's proof */
+	uint8_t via;	       /**< ch_balancers_name */
 	uint16_t issuers[CH_RECORD_ISSUERS]; /**< as in the record of the device */
 	struct ch_control_record *control; /**< oldest first */
 	uint8_t *new_keys[2];		   /**< by enum ch_ktls_direction; in flight */

@@ -130,6 +130,8 @@ static void put_device(struct ch_json *json, uint32_t index, const struct ch_dev
 	ch_json_str(json, "name", view->name);
 	ch_json_str(json, "state", ch_device_state_name(view->state));
 	ch_json_str(json, "peer", view->peer);
+	if (*view->via != '\0')
+		ch_json_str(json, "via", view->via);
 	ch_json_str(json, "transport", view->transport);
 	ch_json_str(json, "tls_version", view->tls_version);
 	ch_json_str(json, "cipher", view->cipher);

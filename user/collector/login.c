@@ -39,7 +39,7 @@ static void refuse(struct ch_worker *w, int fd, const struct ch_address *peer,
 		   enum ch_reason reason)
 {
 	ch_sock_reset(fd);
-	ch_publish_refused(w, peer, reason);
+	ch_publish_refused(w, peer, CH_BALANCER_NONE, reason);
 }
 
 uint64_t ch_login_places(const struct ch_worker *w, enum ch_rank rank)

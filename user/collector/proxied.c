@@ -45,8 +45,10 @@ static void addressed(struct ch_worker *w, struct ch_conn *conn)
 	enum ch_reason reason;
 
 	ch_buf_deinit(&conn->login->record); /* the first step of TLS has nothing to read */
-	if (source->family != 0)
+	if (source->family != 0) {
+		conn->via = ch_balancers_add(&w->shared->balancers, &conn->peer);
 		conn->peer = *source;
+	}
 	reason = admit(w, conn);
 	if (reason == CH_REASON_NONE) {
 		ch_conn_event(w, conn, CH_EV_ADDRESSED);

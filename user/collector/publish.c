@@ -110,6 +110,8 @@ static void json_conn(struct ch_worker *w, struct ch_json *json, enum ch_event_k
 	ch_json_str(json, "device", device_name(w, conn));
 	ch_json_str(json, "transport", "netconf-tls");
 	json_peer(json, &conn->peer);
+	if (conn->via != CH_BALANCER_NONE)
+		ch_json_str(json, "via", ch_balancers_name(&w->shared->balancers, conn->via));
 }
 
 static void json_fingerprint(struct ch_json *json, const char *key, const uint8_t sha256[32])
@@ -130,6 +132,7 @@ static void log_conn(struct ch_worker *w, enum ch_log_level level, enum ch_event
 		     const struct ch_conn *conn, const char *detail)
 {
 	const char *name = device_name(w, conn);
+	const char *via = ch_balancers_name(&w->shared->balancers, conn->via);
 	char peer[CH_ADDRESS_TEXT];
 	uint64_t held = 0;
 
@@ -140,8 +143,9 @@ static void log_conn(struct ch_worker *w, enum ch_log_level level, enum ch_event
 	if (held > 0)
 		ch_log(&w->shared->log, CH_LOG_WARNING, "event=log-limited skipped=%llu",
 		       (unsigned long long)held);
-	ch_log(&w->shared->log, level, "event=%s device=%s peer=%s%s%s%s%s%s", ch_event_name(kind),
-	       name != NULL ? name : "-", peer, conn->reason != CH_REASON_NONE ? " reason=" : "",
+	ch_log(&w->shared->log, level, "event=%s device=%s peer=%s%s%s%s%s%s%s%s",
+	       ch_event_name(kind), name != NULL ? name : "-", peer, via != NULL ? " via=" : "",
+	       via != NULL ? via : "", conn->reason != CH_REASON_NONE ? " reason=" : "",
 	       conn->reason != CH_REASON_NONE ? ch_reason_name(conn->reason) : "",
 	       detail != NULL && *detail ? " detail=\"" : "", detail != NULL ? detail : "",
 	       detail != NULL && *detail ? "\"" : "");
@@ -174,7 +178,7 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 	else if (kind == CH_EVENT_DISCONNECTED)
 		kind = CH_EVENT_CONNECTION_FAILED;
 	if (kind == CH_EVENT_CONNECTION_REFUSED) {
-		ch_publish_refused(w, &conn->peer, conn->reason);
+		ch_publish_refused(w, &conn->peer, conn->via, conn->reason);
 		return;
 	}
 	ch_count(&w->stats.reasons[conn->reason], 1);
@@ -200,9 +204,11 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 	line_end(w, &json, CH_SPOOL_EVENTS);
 }
 
-void ch_publish_refused(struct ch_worker *w, const struct ch_address *peer, enum ch_reason reason)
+void ch_publish_refused(struct ch_worker *w, const struct ch_address *peer, uint8_t via,
+			enum ch_reason reason)
 {
-	struct ch_conn conn = {.device = CH_DEVICE_NONE, .peer = *peer, .reason = reason};
+	struct ch_conn conn = {
+		.device = CH_DEVICE_NONE, .peer = *peer, .via = via, .reason = reason};
 	struct ch_json json;
 	uint64_t held = 0;
 

@@ -13,8 +13,9 @@ void ch_publish_end(struct ch_worker *worker, struct ch_conn *conn, const char *
 /** A source was banned for the failure of @conn. */
 void ch_publish_banned(struct ch_worker *worker, const struct ch_conn *conn,
 		       const struct ch_ban *ban);
-/** A connection that never got a slot; in a flood only some of them, with the number left out. */
-void ch_publish_refused(struct ch_worker *worker, const struct ch_address *peer,
+/** A connection that never got a slot; in a flood only some of them, with the number left out.
+ * @via: ch_balancers_name */
+void ch_publish_refused(struct ch_worker *worker, const struct ch_address *peer, uint8_t via,
 			enum ch_reason reason);
 /** A superseded session turned out to be alive: two devices claim one identity. */
 void ch_publish_conflict(struct ch_worker *worker, const struct ch_conn *conn);

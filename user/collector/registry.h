@@ -34,7 +34,8 @@ struct ch_device_record {
 	uint8_t signature; /**< ch_tls_signature_name */
 	uint8_t cipher;	   /**< ch_tls_cipher_name */
 	uint16_t version;  /**< enum ch_tls_version */
-	uint16_t worker;
+	uint8_t worker;
+	uint8_t via; /**< ch_balancers_name */
 	/** Ids of ch_authorities, of the device's issuer first; the last that is set is the anchor. */
 	uint16_t issuers[CH_RECORD_ISSUERS];
 	uint32_t identity; /**< ch_devices_identity_tag of the one that logged in; 0 = none */

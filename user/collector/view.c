@@ -101,10 +101,13 @@ static void view_session(const struct ch_collector *c, uint32_t index, struct ch
 {
 	const struct ch_registry *registry = c->shared.registry;
 	struct ch_device_record record;
+	const char *via;
 
 	ch_registry_read(registry, index, &record);
+	via = ch_balancers_name(&c->shared.balancers, record.via);
 	*view = (struct ch_device_view){
 		.state = (enum ch_device_state)record.state,
+		.via = "",
 		.transport = "netconf-tls",
 		.tls_version = version_name(record.version),
 		.cipher = ch_tls_cipher_name(record.cipher),
@@ -131,6 +134,8 @@ static void view_session(const struct ch_collector *c, uint32_t index, struct ch
 	};
 	if (record.peer.family != 0)
 		ch_address_format(&record.peer, view->peer);
+	if (via != NULL)
+		view->via = via;
 	view_certificate(c, &record, view);
 }
 

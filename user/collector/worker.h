@@ -7,6 +7,7 @@
  */
 #include "admission.h"
 #include "authorities.h"
+#include "balancers.h"
 #include "conn.h"
 #include "kernel/layer.h"
 #include "user/guard/gate.h"
@@ -83,6 +84,7 @@ struct ch_shared {
 	struct ch_registry *registry;
 	struct ch_quarantine *quarantine;
 	struct ch_authorities *authorities;
+	struct ch_balancers balancers;
 	struct ch_gate *gate;
 	struct ch_spool *spool; /**< NULL = none */
 	struct ch_log log;
