@@ -94,10 +94,7 @@ exec 3<>"/dev/tcp/127.0.0.1/$port"
 (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null
 claim source-login-limit
 exec 3>&-
-for _ in 1 2 3; do
-	until_true 20 eval 'cli status --json | grep -q "\"handshaking\":0"'
-	echo garbage >"/dev/tcp/127.0.0.1/$port"
-done 2>/dev/null
+until_true 60 eval 'echo garbage >"/dev/tcp/127.0.0.1/$port"; ended banned'
 claim banned
 end_site
 
