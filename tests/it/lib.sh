@@ -2,15 +2,18 @@
 # shellcheck shell=bash
 #
 # Sourced by the integration tests. A test prints "ok NAME", "not ok NAME" or "ok NAME # SKIP why" per
-# claim and ends with `finish`. BIN is the folder of the binaries; FLAVOUR=asan when they are sanitized.
+# claim and ends with `finish`. BIN is the folder of the binaries; FLAVOUR=asan when they are sanitized;
+# PKI a folder for certificates that several scripts share, each of which copies what it uses.
 # Everything lives in $tmp and ends with the script; loopback only; no port is fixed.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 BIN=${BIN:-$PWD/build}
 FLAVOUR=${FLAVOUR:-plain}
+PORT=${PORT:-20000} # the first of a thousand that are for this script
 # How long guard-call listens; below a second, after which a SYN that was dropped is sent again.
 export TRY_MS=${TRY_MS:-$([ "$FLAVOUR" = asan ] && echo 900 || echo 600)}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/callhome-it.XXXXXX")
+PKI=${PKI:-$tmp} # where certificates are made, or were made before
 pids=()
 unset CALLHOME_SOCKET
 
@@ -65,34 +68,30 @@ field()
 	sed -n "s/.*\"$1\":\(\"\([^\"]*\)\"\|\([^,}]*\)\).*/\2\3/p"
 }
 
-# A TCP port of 127.0.0.1 that nobody has now; the two builds run at the same time.
+# A TCP port of 127.0.0.1 that nobody has now.
 free_port()
 {
-	local port base=20000
-	[ "$FLAVOUR" = asan ] && base=26000
+	local port
 	while :; do
-		port=$((base + RANDOM % 6000))
+		port=$((PORT + RANDOM % 1000))
 		(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
 	done
 	echo "$port"
 }
 
 # site NAME DEVICES [YAML...]: a PKI, an inventory and $tmp/NAME/callhomed.yaml with these lines more.
-# Sets site (its directory) and port. The certificates are made once and copied.
+# Sets site (its directory) and port.
 site()
 {
 	local name=$1 devices=$2
 	shift 2
 	port=$(free_port)
-	if [ ! -d "$tmp/pki-$devices" ]; then
-		"$BIN/callhome-sim" gen-certs --dir "$tmp/pki-$devices" --devices "$devices" \
-			--listen 127.0.0.1:1 >"$tmp/gen-certs.log" 2>&1 || {
-			not_ok "gen-certs" "$(cat "$tmp/gen-certs.log")"
-			exit 1
-		}
-	fi
+	BIN=$BIN tests/tools/site-pki "$PKI" "$devices" >"$tmp/gen-certs.log" 2>&1 || {
+		not_ok "gen-certs" "$(cat "$tmp/gen-certs.log")"
+		exit 1
+	}
 	site=$tmp/$name
-	cp -r "$tmp/pki-$devices" "$site"
+	cp -r "$PKI/pki-$devices" "$site"
 	sed -i "s/127.0.0.1:1\"/127.0.0.1:$port\"/" "$site/callhomed.yaml"
 	[ $# = 0 ] || printf '%s\n' "$@" >>"$site/callhomed.yaml"
 }

@@ -56,7 +56,8 @@ setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all,+bpf --ambien
 	--bounding-set=-all,+bpf "$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
 daemon=$!
 pids+=("$daemon")
-if until_true 20 grep -q 'event=collector-started' "$site/daemon.log"; then
+until_true 120 started_or_gone
+if grep -q 'event=collector-started' "$site/daemon.log"; then
 	claims "service user" none 0000000000000000
 else
 	not_ok "service user: callhomed starts" "$(cat "$site/daemon.log")"
@@ -72,7 +73,7 @@ chown -R 65534:65534 "$site"
 	"$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
 daemon=$!
 pids+=("$daemon")
-until_true 20 eval 'grep -q "event=collector-started" "$site/daemon.log" || ! kill -0 $daemon'
+until_true 120 started_or_gone
 if grep -q "event=collector-started" "$site/daemon.log"; then
 	matches "service user: the early stage takes CAP_BPF and CAP_NET_ADMIN and no other capability" "$(cli status)" \
 		'early on lo \(generic\)$'

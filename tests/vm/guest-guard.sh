@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # needs: callhomed callhome callhome-sim guard-call guard-fire tests/test_guard tests/test_guard_run
+# pki: 2
 #
 # The guard on this kernel: its program by itself, under SYNs that cross a pair of network interfaces, and
 # in front of the daemon. What the tests of the same names say at home they say here.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # needs: callhomed callhome callhome-sim foreign/dev_gnutls
+# pki: 4
 #
 # TLS heartbeats where LAYER says: kernel (in a guest) or user (anywhere). Between our own programs in both
 # directions and both versions, and with GnuTLS, whose record layer is its own.

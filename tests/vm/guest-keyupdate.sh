@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # needs: callhomed callhome callhome-sim foreign/dev_openssl
+# pki: 4
 #
 # KeyUpdates of TLS 1.3 in both directions, asked for and not, with the collector's records where LAYER
 # says: kernel (in a guest) or user (anywhere). A kernel that cannot change the keys of a session ends it

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # needs: callhomed callhome callhome-sim foreign/dev_openssl
+# pki: 48
 #
 # The record layer of *every* session, on both sides: a silent fall-back fails. In a guest with
 # LAYER=kernel; natively, or anywhere, with LAYER=user. The fleet (TLS 1.2 and 1.3, replies over many
@@ -43,8 +44,6 @@ tls_stat()
 }
 
 # ---------------------------------------------------------------- the fleet: both ends are ours
-# Its own certificates: fewer of the RSA signatures that an emulated processor takes so long for.
-"$BIN/callhome-sim" gen-certs --dir "$tmp/pki-48" --devices 48 --spares 4 --listen 127.0.0.1:1 >"$tmp/gen-certs.log"
 site ktls 48 'limits: {login-timeout: 5min}' "record-layer: $LAYER"
 start_daemon || exit 1
 sim_start --devices $fleet_size --rate 6 --notify-rate 2 --reply-size 100KiB --duration 0 --no-reconnect --json --record-layer "$LAYER"

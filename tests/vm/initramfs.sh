@@ -54,12 +54,12 @@ module()
 done
 
 # ---------------------------------------------------------------- programs
-# put FILE PLACE: with the shared libraries it names, each at its own path
+# put FILE PLACE: a folder as it is, a program with the shared libraries it names, each at its own path
 put()
 {
 	mkdir -p "$root$(dirname "$2")"
-	cp -L "$1" "$root$2"
-	[ "$(head -c 4 "$1")" = $'\x7fELF' ] || return 0
+	cp -rL "$1" "$root$2"
+	[ -f "$1" ] && [ "$(head -c 4 "$1")" = $'\x7fELF' ] || return 0
 	strip -g "$root$2" 2>/dev/null || :
 	local library
 	{ ldd "$1" 2>/dev/null || :; } | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[ \t]*\(\/[^ ]*\).*/\1/p' |

@@ -3,8 +3,9 @@
 #
 # run.sh KERNEL [VAR=VALUE...] SCRIPT [FILE...]: runs SCRIPT in a virtual machine with that kernel (see
 # kernel.sh) and prints what it printed. SCRIPT is bash, with busybox beside it, and names the programs
-# of $BIN (default $BUILD) that it uses in a line "# needs: NAME...". It finds them in BIN, itself,
-# tests/it/lib.sh and every FILE below the present folder as here, and each VAR in its environment; it is
+# of $BIN (default $BUILD) that it uses in a line "# needs: NAME...", and for how many devices it wants
+# certificates in a line "# pki: DEVICES...": an emulated processor takes many seconds to make them. It finds
+# the programs in BIN, itself, tests/it/lib.sh and every FILE below the present folder as here, and each VAR in its environment; it is
 # root, has the loopback interface, no disk and no network.
 #
 # Exit status: that of the script; 1 too when it printed a line "not ok ...", when the kernel warned,
@@ -45,7 +46,7 @@ for name in $(sed -n '1,12s/^# needs: //p' "$script"); do
 	fi
 	given+=("$bin/$name")
 done
-given+=(tests/it/lib.sh)
+given+=(tests/it/lib.sh tests/tools/site-pki)
 
 mkdir -p "$build/vm/log"
 run=$(mktemp -d "$build/vm/run.XXXXXX")
@@ -57,7 +58,12 @@ finish()
 	rm -rf "$run"
 }
 trap finish EXIT
-tests/vm/initramfs.sh "$kernel_dir" "$run/initramfs" BIN="/callhome/${bin#/}" "${given[@]}"
+pki=${PKI:-$run/pki}
+for devices in $(sed -n '1,12s/^# pki: //p' "$script"); do
+	BIN=$bin tests/tools/site-pki "$pki" "$devices" >/dev/null
+	given+=("$pki/pki-$devices")
+done
+tests/vm/initramfs.sh "$kernel_dir" "$run/initramfs" BIN="/callhome/${bin#/}" PKI="/callhome/${pki#/}" "${given[@]}"
 
 # cx16=off: QEMU 7.2 without KVM corrupts the flags in cmpxchg16b, and the kernel oopses at random.
 # The watchdogs are off because an emulated processor on a busy host is late without being stuck.
