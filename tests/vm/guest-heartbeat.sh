@@ -6,23 +6,9 @@
 #
 # TLS heartbeats where LAYER says: kernel (in a guest) or user (anywhere). Between our own programs in both
 # directions and both versions, and with GnuTLS, whose record layer is its own.
-. "$(dirname "$0")/../it/lib.sh"
-LAYER=${LAYER:-user}
+. "$(dirname "$0")/guest.sh"
 devices=4
 
-# as until_true of lib.sh, but it looks less often: a look costs an emulated processor a lot
-eventually()
-{
-	local end=$((SECONDS + $1))
-	shift
-	while ! "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.4
-	done
-}
-
-connected() { cli devices --state connected --json 2>/dev/null; }
-up() { [ "$(connected | grep -c .)" = "$1" ]; }
 counter() { cli status --json | field "$1"; }
 above() { [ "$(counter "$1")" -gt "$2" ]; }
 end_fleet()

@@ -7,30 +7,9 @@
 # KeyUpdates of TLS 1.3 in both directions, asked for and not, with the collector's records where LAYER
 # says: kernel (in a guest) or user (anywhere). A kernel that cannot change the keys of a session ends it
 # with the reason of its own, and only when a KeyUpdate comes.
-. "$(dirname "$0")/../it/lib.sh"
-LAYER=${LAYER:-user}
+. "$(dirname "$0")/guest.sh"
 devices=4
-
-# as until_true of lib.sh, but it looks less often: a look costs an emulated processor a lot
-eventually()
-{
-	local end=$((SECONDS + $1))
-	shift
-	while ! "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.4
-	done
-}
-
-tls_stat()
-{
-	local value
-	value=$(awk -v n="$1" '$1 == n { print $2 }' /proc/net/tls_stat 2>/dev/null)
-	echo "${value:-0}"
-}
 ended_so() { ended "$1" $devices; }
-connected() { cli devices --state connected --json 2>/dev/null; }
-all_up() { [ "$(connected | grep -c .)" = $devices ]; }
 spooled() { grep -c . "$site/spool/notifications.ndjson" 2>/dev/null; }
 at_least() { [ "$(spooled)" -ge "$1" ]; }
 
@@ -45,7 +24,7 @@ new_site()
 fleet()
 {
 	sim_start --devices $devices --rate 0 --tls 1.3 --notify-rate 2 --duration 0 --no-reconnect --json "$@"
-	eventually 120 all_up || not_ok "$name: the fleet comes up" "$(cat "$site/sim.log" "$site/daemon.log")"
+	eventually 120 up $devices || not_ok "$name: the fleet comes up" "$(cat "$site/sim.log" "$site/daemon.log")"
 }
 
 end_fleet()

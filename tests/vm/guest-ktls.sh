@@ -9,46 +9,16 @@
 # records) stays up while devices on OpenSSL's own record layer send their first data in every shape that
 # a hand-over of the keys could lose: in one segment with the end of the handshake, byte by byte, before
 # our Finished (0.5-RTT), and with a FIN right behind.
-. "$(dirname "$0")/../it/lib.sh"
-LAYER=${LAYER:-user}
+. "$(dirname "$0")/guest.sh"
 fleet_size=12
 notifications=3
 
-case $LAYER in
-kernel | user) ;;
-*)
-	echo "guest-ktls: LAYER is kernel or user, not $LAYER" >&2
-	exit 2
-	;;
-esac
-# eventually SECONDS COMMAND...: as until_true of lib.sh, but a look costs an emulated processor as much as
-# a login, so it looks less often
-eventually()
-{
-	local end=$((SECONDS + $1))
-	shift
-	while ! "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.4
-	done
-}
-
 kernel_sessions() { [ "$LAYER" = kernel ] && echo "$1" || echo 0; }
-
-# tls_stat NAME: a counter of the kernel, 0 where it has none
-tls_stat()
-{
-	local value
-	value=$(awk -v n="$1" '$1 == n { print $2 }' /proc/net/tls_stat 2>/dev/null)
-	echo "${value:-0}"
-}
 
 # ---------------------------------------------------------------- the fleet: both ends are ours
 site ktls 48 'limits: {login-timeout: 5min}' "record-layer: $LAYER"
 start_daemon || exit 1
 sim_start --devices $fleet_size --rate 6 --notify-rate 2 --reply-size 100KiB --duration 0 --no-reconnect --json --record-layer "$LAYER"
-connected() { cli devices --state connected --json 2>/dev/null; }
-up() { [ "$(connected | grep -c .)" = "$1" ]; }
 if eventually 90 up $fleet_size; then ok "the fleet comes up"; else
 	not_ok "the fleet comes up" "$(cat "$site/sim.log" "$site/daemon.log")"
 	exit 1

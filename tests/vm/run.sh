@@ -5,8 +5,9 @@
 # kernel.sh) and prints what it printed. SCRIPT is bash, with busybox beside it, and names the programs
 # of $BIN (default $BUILD) that it uses in a line "# needs: NAME...", and for how many devices it wants
 # certificates in a line "# pki: DEVICES...": an emulated processor takes many seconds to make them. It finds
-# the programs in BIN, itself, tests/it/lib.sh and every FILE below the present folder as here, and each VAR in its environment; it is
-# root, has the loopback interface, no disk and no network.
+# the programs in BIN, the certificates in PKI, itself, guest.sh, tests/it/lib.sh and every FILE below the
+# present folder as here, and each VAR in its environment; it is root, has the loopback interface, no disk
+# and no network.
 #
 # Exit status: that of the script; 1 too when it printed a line "not ok ...", when the kernel warned,
 # oopsed or died, or when the script did not end in VM_SECONDS; 77, with a reason, where QEMU or the kernel cannot be had. The logs of the last run
@@ -46,7 +47,7 @@ for name in $(sed -n '1,12s/^# needs: //p' "$script"); do
 	fi
 	given+=("$bin/$name")
 done
-given+=(tests/it/lib.sh tests/tools/site-pki)
+given+=(tests/it/lib.sh tests/tools/site-pki tests/vm/guest.sh)
 
 mkdir -p "$build/vm/log"
 run=$(mktemp -d "$build/vm/run.XXXXXX")
