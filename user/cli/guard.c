@@ -6,23 +6,11 @@
 
 #include <string.h>
 
-static long long number(const json_t *json, const char *member)
-{
-	return (long long)json_integer_value(json_object_get(json, member));
-}
-
-static const char *text(const json_t *json, const char *member)
-{
-	const char *value = json_string_value(json_object_get(json, member));
-
-	return value != NULL ? value : "-";
-}
-
 static void print_load(const json_t *limits, const char *member, const char *what)
 {
 	const json_t *load = json_object_get(limits, member);
 
-	printf("%lld of %lld %s", number(load, "used"), number(load, "limit"), what);
+	printf("%llu of %llu %s", member_number(load, "used"), member_number(load, "limit"), what);
 }
 
 void guard_print_limits(const json_t *guard)
@@ -43,13 +31,13 @@ static void print_early(const struct cli *cli, const json_t *early)
 
 	json_array_foreach(json_object_get(early, "interfaces"), i, interface)
 	{
-		const char *mode = text(interface, "mode");
-		const char *why = text(interface, "why");
+		const char *mode = member_text(interface, "mode");
+		const char *why = member_text(interface, "why");
 
 		fputs(before, stdout);
 		before = ", ";
-		output_bytes(cli, text(interface, "interface"),
-			     strlen(text(interface, "interface")), CLEAN_CELL);
+		output_bytes(cli, member_text(interface, "interface"),
+			     strlen(member_text(interface, "interface")), CLEAN_CELL);
 		printf(" (%s", strcmp(mode, "none") == 0 ? "not" : mode);
 		if (why[0] != '\0') {
 			fputs(": ", stdout);
@@ -61,8 +49,8 @@ static void print_early(const struct cli *cli, const json_t *early)
 
 void guard_print_where(const struct cli *cli, const json_t *guard)
 {
-	const char *where = text(guard, "where");
-	const char *why = text(guard, "why");
+	const char *where = member_text(guard, "where");
+	const char *why = member_text(guard, "why");
 
 	if (strcmp(where, "off") == 0)
 		fputs("off", stdout);
@@ -70,7 +58,7 @@ void guard_print_where(const struct cli *cli, const json_t *guard)
 		fputs("in the kernel, and at accept", stdout);
 	else
 		fputs("at accept only", stdout);
-	printf(" (guard.mode: %s)", text(guard, "mode"));
+	printf(" (guard.mode: %s)", member_text(guard, "mode"));
 	if (why[0] != '\0') {
 		fputs(": ", stdout);
 		output_bytes(cli, why, strlen(why), CLEAN_CELL);
@@ -91,9 +79,9 @@ static void count_row(struct table *table, const char *const *first, unsigned co
 
 	for (unsigned i = 0; i < columns; i++)
 		cells[i] = first[i];
-	snprintf(early_text, sizeof(early_text), "%lld", number(json, "early"));
-	snprintf(kernel_text, sizeof(kernel_text), "%lld", number(json, "kernel"));
-	snprintf(accept_text, sizeof(accept_text), "%lld", number(json, "accept"));
+	snprintf(early_text, sizeof(early_text), "%llu", member_number(json, "early"));
+	snprintf(kernel_text, sizeof(kernel_text), "%llu", member_number(json, "kernel"));
+	snprintf(accept_text, sizeof(accept_text), "%llu", member_number(json, "accept"));
 	cells[columns] = early_text;
 	cells[columns + 1] = kernel_text;
 	cells[columns + 2] = accept_text;
@@ -110,41 +98,28 @@ static int print_verdicts(struct cli *cli, const json_t *json)
 	table_init(&table, cli, 4, headings);
 	json_array_foreach(json_object_get(json, "verdicts"), i, verdict)
 	{
-		const char *name = text(verdict, "verdict");
+		const char *name = member_text(verdict, "verdict");
 
 		count_row(&table, &name, 1, verdict);
 	}
 	return table_finish(&table) ? CLI_OK : cli_fail(cli, CLI_FAILED, "out of memory");
 }
 
+static int print_stats(struct cli *cli, const json_t *json)
+{
+	fputs("guard    ", stdout);
+	guard_print_where(cli, json);
+	fputs("\nlimits   ", stdout);
+	guard_print_limits(json);
+	printf("\ncounted  since %.19s\n\n", json_is_string(json_object_get(json, "reset"))
+						     ? member_text(json, "reset")
+						     : "the start");
+	return print_verdicts(cli, json);
+}
+
 static int stats(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-						CLI_COMMON_OPTIONS};
-	struct http_call call;
-	json_t *json = NULL;
-	int code;
-
-	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
-		return cli->exit;
-	if (optind < argc)
-		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
-	code = http_get_json(cli, "/v1/guard", &call, &json);
-	if (code == CLI_OK && cli->json) {
-		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
-	} else if (code == CLI_OK) {
-		fputs("guard    ", stdout);
-		guard_print_where(cli, json);
-		fputs("\nlimits   ", stdout);
-		guard_print_limits(json);
-		printf("\ncounted  since %.19s\n\n", json_is_string(json_object_get(json, "reset"))
-							     ? text(json, "reset")
-							     : "the start");
-		code = print_verdicts(cli, json);
-	}
-	json_decref(json);
-	ch_buf_deinit(&call.reply);
-	return code;
+	return cli_object(cli, argc, argv, "/v1/guard", print_stats);
 }
 
 static bool rule_line(void *ctx, const json_t *json)
@@ -153,18 +128,19 @@ static bool rule_line(void *ctx, const json_t *json)
 	const json_t *listener;
 	char prefixes[24];
 	char since[24] = "start";
-	const char *cells[] = {text(json, "rule"), text(json, "action"), prefixes, since, "all"};
+	const char *cells[] = {member_text(json, "rule"), member_text(json, "action"), prefixes,
+			       since, "all"};
 	size_t i;
 
-	snprintf(prefixes, sizeof(prefixes), "%lld", number(json, "prefixes"));
+	snprintf(prefixes, sizeof(prefixes), "%llu", member_number(json, "prefixes"));
 	if (json_is_string(json_object_get(json, "reset")))
-		snprintf(since, sizeof(since), "%.19sZ", text(json, "reset"));
+		snprintf(since, sizeof(since), "%.19sZ", member_text(json, "reset"));
 	count_row(ctx, cells, 5, json);
 	if (json_array_size(listeners) < 2)
 		return true;
 	json_array_foreach(listeners, i, listener)
 	{
-		const char *lines[] = {"", "", "", "", text(listener, "listener")};
+		const char *lines[] = {"", "", "", "", member_text(listener, "listener")};
 
 		count_row(ctx, lines, 5, listener);
 	}

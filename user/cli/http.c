@@ -191,6 +191,18 @@ int http_get_json(const struct cli *cli, const char *path, struct http_call *cal
 	return CLI_OK;
 }
 
+unsigned long long member_number(const json_t *json, const char *member)
+{
+	return (unsigned long long)json_integer_value(json_object_get(json, member));
+}
+
+const char *member_text(const json_t *json, const char *member)
+{
+	const char *value = json_string_value(json_object_get(json, member));
+
+	return value != NULL ? value : "-";
+}
+
 bool http_each_line(const struct ch_buf *reply, bool (*fn)(void *ctx, const json_t *line),
 		    void *ctx)
 {

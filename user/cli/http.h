@@ -23,6 +23,10 @@ int http_do(const struct cli *cli, struct http_call *call);
 /** GETs one JSON object. @return CLI_OK, @json (the caller decrefs), the text in @call->reply */
 int http_get_json(const struct cli *cli, const char *path, struct http_call *call, json_t **json);
 
+/** What a member of an object says: 0 and "-" where there is none of that type. */
+unsigned long long member_number(const json_t *json, const char *member);
+const char *member_text(const json_t *json, const char *member);
+
 /** Calls @fn for each line of NDJSON. @return false: a line is no JSON, or @fn did not take it */
 bool http_each_line(const struct ch_buf *reply, bool (*fn)(void *ctx, const json_t *line),
 		    void *ctx);

@@ -24,3 +24,26 @@ int cli_list(struct cli *cli, const struct cli_listing *listing)
 	ch_buf_deinit(&call.reply);
 	return code;
 }
+
+int cli_object(struct cli *cli, int argc, char **argv, const char *path,
+	       int (*print)(struct cli *cli, const json_t *json))
+{
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						CLI_COMMON_OPTIONS};
+	struct http_call call;
+	json_t *json = NULL;
+	int code;
+
+	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
+		return cli->exit;
+	if (optind < argc)
+		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
+	code = http_get_json(cli, path, &call, &json);
+	if (code == CLI_OK && cli->json)
+		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
+	else if (code == CLI_OK)
+		code = print(cli, json);
+	json_decref(json);
+	ch_buf_deinit(&call.reply);
+	return code;
+}

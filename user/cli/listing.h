@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A resource of one object per line, shown as a table: what several verbs do. */
+/* What several verbs do: show one object as they like, or one object per line as a table. */
 #include "http.h"
 #include "output.h"
 
@@ -14,3 +14,10 @@ struct cli_listing {
 
 /** @return enum cli_exit */
 int cli_list(struct cli *cli, const struct cli_listing *listing);
+
+/**
+ * The whole of a verb without arguments: GETs one JSON object, and prints it as it is with --json,
+ * else with @print. @return enum cli_exit
+ */
+int cli_object(struct cli *cli, int argc, char **argv, const char *path,
+	       int (*print)(struct cli *cli, const json_t *json));

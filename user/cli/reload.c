@@ -2,19 +2,15 @@
 #include "http.h"
 #include "output.h"
 
-static unsigned long long number(const json_t *json, const char *member)
-{
-	return (unsigned long long)json_integer_value(json_object_get(json, member));
-}
-
 static void print_result(const struct cli *cli, const json_t *json)
 {
 	json_t *warning;
 	size_t i;
 
 	printf("generation %llu: %llu devices, %llu added, %llu removed, %llu changed\n",
-	       number(json, "generation"), number(json, "devices"), number(json, "added"),
-	       number(json, "removed"), number(json, "changed"));
+	       member_number(json, "generation"), member_number(json, "devices"),
+	       member_number(json, "added"), member_number(json, "removed"),
+	       member_number(json, "changed"));
 	json_array_foreach(json_object_get(json, "warnings"), i, warning)
 		cli_fail(cli, CLI_OK, "warning: %s", json_string_value(warning));
 }
