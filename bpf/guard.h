@@ -4,6 +4,8 @@
  * What guard.bpf.c and user space share: keys and values of the maps, fixed in size. Sources are 16
  * bytes: IPv6 cut to the configured prefix, IPv4 as v4-mapped.
  */
+#include <linux/types.h>
+
 #include "limit.h"
 
 #define GUARD_LISTENERS 16

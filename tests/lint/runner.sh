@@ -8,6 +8,7 @@ mkdir -p "$tree"/tests/{unit,tsan,fuzz/corpus/full,it} "$tree/user/core" "$tree/
 cp Makefile "$tree/"
 cp -r include "$tree/include"
 cp user/core/*.[ch] "$tree/user/core/"
+install -D bpf/limit.h "$tree/bpf/limit.h"
 cp tests/run tests/lsan.supp "$tree/tests/"
 cp tests/fuzz/replay_main.c "$tree/tests/fuzz/"
 

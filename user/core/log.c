@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 
+#include "bpf/limit.h"
+
 #include <stddef.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,14 +45,15 @@ const char *ch_log_level_name(enum ch_log_level level)
 
 bool ch_rate_allow(uint64_t *tat_ns, uint64_t now_ns, uint32_t per_second, uint32_t burst)
 {
-	uint64_t interval = per_second > 0 ? NS_PER_SECOND / per_second : 0;
-	uint64_t tolerance = burst > 0 ? (uint64_t)(burst - 1) * interval : 0;
+	struct guard_limit limit;
 
-	if (per_second == 0 || burst == 0 || (*tat_ns > now_ns && *tat_ns - now_ns > tolerance))
+	if (per_second == 0 || burst == 0)
 		return false;
-	if (*tat_ns < now_ns)
-		*tat_ns = now_ns;
-	*tat_ns += interval;
+	limit.interval_ns = NS_PER_SECOND / per_second;
+	limit.burst_ns = (burst - 1) * limit.interval_ns;
+	if (!guard_limit_allows(&limit, *tat_ns, now_ns))
+		return false;
+	*tat_ns = guard_limit_charge(&limit, *tat_ns, now_ns);
 	return true;
 }
 
