@@ -159,6 +159,7 @@ int ch_collector_device(const struct ch_collector *collector, uint32_t index,
 		view->state = CH_DEVICE_DISCONNECTED;
 		view->reason = CH_REASON_KILLED;
 	}
+	view->via = index == 4 ? "balancers" : "";
 	view->transport = "netconf-tls";
 	view->tls_version = seen ? "TLSv1.3" : "";
 	view->cipher = seen ? "TLS_AES_128_GCM_SHA256" : "";

@@ -96,6 +96,7 @@ Test(cli, show_lists_all_that_is_known)
 	       "reason          certificate-expired\n"
 	       "                a certificate of the chain expired\n"
 	       "peer            127.0.0.5:40004\n"
+	       "via             balancers\n"
 	       "transport       netconf-tls\n"
 	       "TLS version     TLSv1.3\n"
 	       "cipher          TLS_AES_128_GCM_SHA256\n"
