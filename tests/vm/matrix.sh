@@ -4,7 +4,7 @@
 # matrix.sh [KERNEL...]: what works on which kernel, as the Markdown table of docs/kernels.md. By default
 # the kernels of Debian 12 and 13 and the newest that can be had (see kernel.sh). The facts of each kernel,
 # then our programs on it: the demo, the sessions of guest-ktls.sh with each record layer, KeyUpdates,
-# heartbeats, and the streams of guest-layers.sh through both. A column whose kernel cannot be had is left
+# heartbeats, the streams of guest-layers.sh through both, and the guard of guest-guard.sh. A column whose kernel cannot be had is left
 # out and named on stderr. Exit 1 if one of our programs failed anywhere, 77 if there was no kernel at all.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,13 +14,13 @@ trap 'rm -rf "$tmp"' EXIT
 status=0
 columns=()
 
-# guest NAME KERNEL SCRIPT [VAR=VALUE...]: one row of our own programs
+# guest NAME KERNEL [VAR=VALUE...] SCRIPT [FILE...]: one row of our own programs
 guest()
 {
-	local name=$1 kernel=$2 script=$3 code out=$tmp/$2.guest
-	shift 3
+	local name=$1 kernel=$2 code out=$tmp/$2.guest
+	shift 2
 	echo "matrix: $kernel: $name" >&2
-	tests/vm/run.sh "$kernel" "$@" "$script" >"$out" 2>&1
+	tests/vm/run.sh "$kernel" "$@" >"$out" 2>&1
 	code=$?
 	if [ $code = 0 ]; then
 		printf '%s\tyes (%s claims)\n' "$name" "$(grep -c '^ok ' "$out")"
@@ -29,6 +29,40 @@ guest()
 	printf '%s\t**no** (%s of %s claims)\n' "$name" "$(grep -c '^ok ' "$out")" "$(grep -cE '^(not )?ok ' "$out")"
 	grep -v '^ok ' "$out" | sed "s/^/matrix: $kernel: /" >&2
 	return 1
+}
+
+# claimed NAME KERNEL CLAIM...: a row of what the last guest of KERNEL said of these claims
+claimed()
+{
+	local name=$1 out=$tmp/$2.guest said=yes claim
+	shift 2
+	for claim; do
+		if grep -qxF "not ok $claim" "$out"; then
+			said='**no**'
+		elif [ "$said" = yes ] && ! grep -qxF "ok $claim" "$out"; then
+			said=-
+		fi
+	done
+	printf '%s\t%s\n' "$name" "$said"
+}
+
+# The rows of the guard, from one run of its tests.
+guard()
+{
+	local code=0
+	guest "callhome: the guard" "$1" tests/vm/guest-guard.sh tests/it/guard.sh tests/it/guard_netns.sh \
+		bench/guard/pair.sh "$(command -v ip)" || code=1
+	claimed "guard: drops a banned source in the kernel" "$1" guard::drops_a_banned_source_silently_and_no_other
+	claimed "guard: drops and passes by rule, IPv4 and IPv6" "$1" \
+		"SYNs of IPv4 and IPv6 from another namespace are judged by rule" "and all others pass"
+	claimed "guard: works on when the capabilities are gone" "$1" \
+		"without any capability: other rules are in force" "without any capability: the ban is in force"
+	claimed "guard: early stage, in the driver (veth)" "$1" "early: the program is taken by the driver" \
+		"early: denied SYNs of both families are dropped" "early: one from a rejected prefix is refused at once"
+	claimed "guard: early stage, behind the driver" "$1" \
+		"early: the program is put behind the driver where that is wanted" \
+		"early: denied SYNs of both families are dropped" "early: one from a rejected prefix is refused at once"
+	return $code
 }
 
 for kernel; do
@@ -40,11 +74,12 @@ for kernel; do
 	columns+=("$tmp/$kernel")
 	guest "callhome: the demo" "$kernel" tests/vm/guest-demo.sh >>"$tmp/$kernel" || status=1
 	for layer in user kernel; do
-		guest "callhome: record-layer: $layer" "$kernel" tests/vm/guest-ktls.sh LAYER=$layer >>"$tmp/$kernel" || status=1
+		guest "callhome: record-layer: $layer" "$kernel" LAYER=$layer tests/vm/guest-ktls.sh >>"$tmp/$kernel" || status=1
 	done
-	guest "callhome: KeyUpdates, record-layer: kernel" "$kernel" tests/vm/guest-keyupdate.sh LAYER=kernel >>"$tmp/$kernel" || status=1
-	guest "callhome: heartbeats, record-layer: kernel" "$kernel" tests/vm/guest-heartbeat.sh LAYER=kernel >>"$tmp/$kernel" || status=1
-	guest "callhome: streams, both record layers alike" "$kernel" tests/vm/guest-layers.sh STREAMS=40 >>"$tmp/$kernel" || status=1
+	guest "callhome: KeyUpdates, record-layer: kernel" "$kernel" LAYER=kernel tests/vm/guest-keyupdate.sh >>"$tmp/$kernel" || status=1
+	guest "callhome: heartbeats, record-layer: kernel" "$kernel" LAYER=kernel tests/vm/guest-heartbeat.sh >>"$tmp/$kernel" || status=1
+	guest "callhome: streams, both record layers alike" "$kernel" STREAMS=40 tests/vm/guest-layers.sh >>"$tmp/$kernel" || status=1
+	guard "$kernel" >>"$tmp/$kernel" || status=1
 done
 [ ${#columns[@]} -gt 0 ] || exit 77
 
