@@ -4,12 +4,14 @@
  * of NAME, tab, VALUE for the table in docs/kernels.md. Bare system calls and throw-away keys on
  * loopback pairs, nothing of the project, so that the table shows the kernel and not our use of it.
  */
-#include <arpa/inet.h>
+#include "pair.h"
+
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/tls.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -62,37 +64,6 @@ static const char *outcome(int result)
 }
 
 /* ---- sockets ---- */
-
-struct pair {
-	int far, near; /**< the device's end, the collector's end */
-};
-
-static struct pair pair_new(void)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-	struct pair pair;
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (bind(listener, (struct sockaddr *)&address, len) != 0 || listen(listener, 1) != 0 ||
-	    getsockname(listener, (struct sockaddr *)&address, &len) != 0)
-		err(1, "listen");
-	pair.far = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(pair.far, (struct sockaddr *)&address, len) != 0)
-		err(1, "connect");
-	pair.near = accept(listener, NULL, NULL);
-	if (pair.near < 0)
-		err(1, "accept");
-	close(listener);
-	return pair;
-}
-
-static void pair_free(struct pair pair)
-{
-	close(pair.far);
-	close(pair.near);
-}
 
 static int set_ulp(int fd)
 {

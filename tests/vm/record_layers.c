@@ -8,14 +8,13 @@
  */
 #include "kernel/ktls.h"
 #include "kernel/ring.h"
+#include "pair.h"
 #include "tests/unit/streams.h"
 #include "user/proto/tlsmsg.h"
 #include "user/tls/keys.h"
 
-#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,40 +173,6 @@ static bool open_bytes(struct side *side, uint8_t *data, size_t len)
 	return side->end == END_NONE;
 }
 
-/* ---- sockets ---- */
-
-struct pair {
-	int far, near; /**< the device's end; the collector's, whose kernel keys are set */
-};
-
-static struct pair pair_new(void)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
-	struct pair pair;
-
-	if (bind(listener, (struct sockaddr *)&address, len) != 0 || listen(listener, 1) != 0 ||
-	    getsockname(listener, (struct sockaddr *)&address, &len) != 0)
-		err(1, "listen");
-	pair.far = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(pair.far, (struct sockaddr *)&address, len) != 0)
-		err(1, "connect");
-	pair.near = accept(listener, NULL, NULL);
-	if (pair.near < 0)
-		err(1, "accept");
-	close(listener);
-	must(ch_ktls_prepare(pair.near), "TCP_ULP");
-	return pair;
-}
-
-static void pair_free(struct pair pair)
-{
-	close(pair.far);
-	close(pair.near);
-}
-
 /* ---- the kernel opens ---- */
 
 struct receiver {
@@ -354,6 +319,7 @@ static bool check_opening(const struct suite *suite, uint64_t seed, unsigned end
 	user_opens(&user, &wire);
 	side_init(&kernel.side, suite, seed, false);
 	kernel.side.fd = pair.near;
+	must(ch_ktls_prepare(pair.near), "TCP_ULP");
 	must(ch_ktls_install(pair.near, CH_KTLS_RX, &kernel.side.record.keys, &support), "TLS_RX");
 	kernel_opens(&kernel, pair.far, &wire);
 	good = same(&user, &kernel.side, suite, seed);
@@ -434,6 +400,7 @@ static bool check_sealing(const struct suite *suite, uint64_t seed, unsigned end
 	side_init(&device, suite, seed, false);
 	side_init(&kernel, suite, seed, true);
 	kernel.fd = pair.near;
+	must(ch_ktls_prepare(pair.near), "TCP_ULP");
 	must(ch_ktls_install(pair.near, CH_KTLS_TX, &kernel.record.keys, &support), "TLS_TX");
 	for (size_t i = 0; i < stream.count && model.end == END_NONE; i++) {
 		const struct stream_item *item = &stream.items[i];

@@ -4,11 +4,11 @@ VM_PACKAGES := qemu-system-x86 busybox-static cpio kmod xz-utils binutils iprout
 VM_KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12 newest
 
-$(BUILD)/kernel-facts: $(call objs,tests/vm/kernel_facts.c)
+$(BUILD)/kernel-facts: $(call objs,tests/vm/kernel_facts.c tests/vm/pair.c)
 	$(call say,LD,$@)
 	$(call link,-luring)
 
-$(BUILD)/record-layers: $(call objs,tests/vm/record_layers.c tests/unit/streams.c) \
+$(BUILD)/record-layers: $(call objs,tests/vm/record_layers.c tests/vm/pair.c tests/unit/streams.c) \
 		$(LIB_tls) $(LIB_proto) $(LIB_kernel) $(LIB_core)
 	$(call say,LD,$@)
 	$(call link,-lssl -lcrypto -luring)
