@@ -18,7 +18,7 @@ build=${BUILD:-build}
 export BUILD=$build
 bin=${BIN:-$build}
 bin=${bin#"$PWD/"}
-seconds=${VM_SECONDS:-240}     # for the script, once the kernel is up
+seconds=${VM_SECONDS:-900}     # for the script, once the kernel is up: ten times what it takes
 boot_seconds=${VM_BOOT_SECONDS:-90}
 memory=${VM_MEMORY:-1024}
 if [ $# -lt 2 ]; then
