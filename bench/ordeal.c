@@ -175,40 +175,65 @@ void sim_ordeal_json(struct ch_json *json, const char *key, const struct sim_ord
 	ch_json_object_end(json);
 }
 
+static double got_in_percent(const struct sim_ordeal *ordeal)
+{
+	return ordeal->calls > 0 ? 100.0 * (double)ordeal->logins / (double)ordeal->calls : 0;
+}
+
+static double quiet_ms(const struct sim_ordeal *ordeal)
+{
+	return p_ms(&ordeal->quiet.login_us, 99);
+}
+
+static double under_ms(const struct sim_ordeal *ordeal)
+{
+	return p_ms(&ordeal->under.login_us, 99);
+}
+
 /* A block of "KIND" VALUE lines; a log axis has no zero. */
 static void plot_block(FILE *to, const char *name, const struct sim_ordeal *ordeals, size_t count,
-		       bool guard, bool under)
+		       bool guard, double (*value_of)(const struct sim_ordeal *ordeal))
 {
 	fprintf(to, "$%s << END\n", name);
 	for (size_t i = 0; i < count; i++) {
-		const struct sim_ordeal *ordeal = &ordeals[i];
-		double ms = p_ms(under ? &ordeal->under.login_us : &ordeal->quiet.login_us, 99);
-		if (ordeal->guard == guard && !ordeal->skipped)
-			fprintf(to, "\"%s\" %.3f\n", ordeal->kind, ms > 0.1 ? ms : 0.1);
+		if (ordeals[i].guard != guard || ordeals[i].skipped)
+			continue;
+		double value = value_of(&ordeals[i]);
+		fprintf(to, "\"%s\" %.3f\n", ordeals[i].kind, value > 0.1 ? value : 0.1);
 	}
 	fprintf(to, "END\n");
 }
 
 void sim_ordeal_plot(FILE *to, const struct sim_ordeal *ordeals, size_t count, const char *svg)
 {
-	plot_block(to, "off", ordeals, count, false, true);
-	plot_block(to, "on", ordeals, count, true, true);
-	plot_block(to, "quiet", ordeals, count, true, false);
+	plot_block(to, "in_off", ordeals, count, false, got_in_percent);
+	plot_block(to, "in_on", ordeals, count, true, got_in_percent);
+	plot_block(to, "off", ordeals, count, false, under_ms);
+	plot_block(to, "on", ordeals, count, true, under_ms);
+	plot_block(to, "quiet", ordeals, count, true, quiet_ms);
 	fprintf(to,
-		"set terminal svg size 1000,480 font 'sans,12' background '#ffffff'\n"
+		"set terminal svg size 1000,760 font 'sans,12' background '#ffffff'\n"
 		"set output '%s'\n"
-		"set title 'Login p99 of the honest fleet during each attack'\n"
-		"set ylabel 'ms'\n"
-		"set logscale y\n"
-		"set yrange [0.5:*]\n"
+		"set multiplot layout 2,1\n"
 		"set grid ytics\n"
-		"set key top left\n"
 		"set style data histograms\n"
 		"set style histogram clustered gap 1\n"
 		"set style fill solid border -1\n"
 		"set xtics rotate by -40 noenhanced\n"
+		"set title 'Calls of the honest fleet that got in at the first attempt'\n"
+		"set ylabel '%%'\n"
+		"set yrange [0:119]\n"
+		"set key top right horizontal\n"
+		"plot $in_off using 2:xtic(1) title 'guard off' lc rgb '#d1495b', "
+		"$in_on using 2 title 'guard on' lc rgb '#30638e'\n"
+		"set title 'Login p99 of those that got in'\n"
+		"set ylabel 'ms'\n"
+		"set logscale y\n"
+		"set yrange [0.5:*]\n"
+		"set key top left\n"
 		"plot $quiet using 2:xtic(1) title 'quiet' lc rgb '#9bb0c1', "
 		"$off using 2 title 'guard off' lc rgb '#d1495b', "
-		"$on using 2 title 'guard on' lc rgb '#30638e'\n",
+		"$on using 2 title 'guard on' lc rgb '#30638e'\n"
+		"unset multiplot\n",
 		svg);
 }

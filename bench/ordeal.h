@@ -58,5 +58,5 @@ void sim_ordeal_line(FILE *to, const struct sim_ordeal *ordeal);
 /** The object of one attack. */
 void sim_ordeal_json(struct ch_json *json, const char *key, const struct sim_ordeal *ordeal);
 
-/** A gnuplot script that draws login p99 by attack, without and with the guard, into @svg. */
+/** A gnuplot script that draws, by attack, calls that got in and login p99, into @svg. */
 void sim_ordeal_plot(FILE *to, const struct sim_ordeal *ordeals, size_t count, const char *svg);

@@ -354,7 +354,7 @@ static const struct sim_arg args[] = {
 	{"source", SIM_ARG_TEXT, AT(source), "PREFIX", "127.66.0.0/24", 0, 0,
 	 "where attackers call from"},
 	{"plot", SIM_ARG_TEXT, AT(plot), "FILE", NULL, 0, 0,
-	 "write the login p99 by attack as SVG (gnuplot)"},
+	 "write calls that got in and login p99 by attack as SVG (gnuplot)"},
 	{"callhomed", SIM_ARG_TEXT, AT(callhomed), "PATH", NULL, 0, 0,
 	 "the daemon (default: beside this program)"},
 	{"keep", SIM_ARG_TEXT, AT(keep), "DIR", NULL, 0, 0,

@@ -151,12 +151,17 @@ Test(sim_ordeal, the_plot_has_a_bar_for_each_attack_that_ran, .init = setup)
 		pair[i].guard = i % 2 == 1;
 		pair[i].kind = i < 2 ? "silent" : "flap";
 		pair[i].skipped = i == 2 ? "no root" : NULL;
+		pair[i].calls = 8;
+		pair[i].logins = i == 0 ? 6 : 8;
 	}
 	FILE *to = open_memstream(&script, &len);
 	sim_ordeal_plot(to, pair, 4, "x.svg");
 	fclose(to);
 	cr_assert_not_null(strstr(script, "$off << END\n\"silent\" 4.0"), "%s", script);
 	cr_assert_not_null(strstr(script, "\"flap\" 4.0"), "%s", script);
+	cr_assert_not_null(strstr(script, "$in_off << END\n\"silent\" 75.000\nEND"), "%s", script);
+	cr_assert_not_null(strstr(script, "$in_on << END\n\"silent\" 100.000\n\"flap\" 100.000"),
+			   "%s", script);
 	cr_assert_not_null(strstr(script, "set output 'x.svg'"), "%s", script);
 	free(script);
 }
