@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,12 +61,28 @@ static int bound(uint64_t keep)
 	return 0;
 }
 
+/*
+ * Without CAP_IPC_LOCK a ring counts as locked memory from Linux 6.14 on, for all processes of a user
+ * together, and the usual 8 MiB are fewer than a thread for each core of a large machine takes. How
+ * large they are is bounded by the configuration. Who may not lift the limit has at least all of it.
+ */
+static void lift_locked_memory(void)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 int ch_privileges_drop(void)
 {
 	uint64_t keep = geteuid() == 0 ? BIT(CAP_DAC_OVERRIDE) : 0;
 	struct sets sets;
 	int err;
 
+	lift_locked_memory();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
 		return -errno;

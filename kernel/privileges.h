@@ -12,6 +12,7 @@
  * Gives up, in the calling thread and for every program that it may ever run, what a collector that
  * listens and has its guard loaded needs no more: all capabilities of a service user. Of root all but
  * CAP_DAC_OVERRIDE stay behind: a reload must read the keys and lists that the start could read.
+ * Before, RLIMIT_MEMLOCK is lifted as far as may be.
  * @return 0 or a negated errno
  */
 CH_NODISCARD int ch_privileges_drop(void);

@@ -255,8 +255,9 @@ const char *ch_probe_advice(const struct ch_probe *probe)
 		return "No file descriptor is left for io_uring: raise the limit of open files "
 		       "(RLIMIT_NOFILE, fs.file-max).";
 	case ENOMEM:
-		return "No memory for io_uring: raise the memory limit of this service (cgroup) or "
-		       "RLIMIT_MEMLOCK.";
+		return "No memory for io_uring: raise RLIMIT_MEMLOCK, which all processes of a user "
+		       "share (systemd: LimitMEMLOCK=infinity), or the memory limit of this service "
+		       "(cgroup).";
 	default:
 		return "io_uring cannot be set up on this machine for an unknown reason: see the "
 		       "error number.";

@@ -83,6 +83,26 @@ else
 fi
 stop_daemon
 
+# From Linux 6.14 on a ring counts as locked memory.
+site locked 2
+usual=$(ulimit -S -l)
+ulimit -S -l 64
+if start_daemon >"$tmp/start" 2>&1; then ok "root: a limit of locked memory is lifted"; else
+	not_ok "root: a limit of locked memory is lifted" "$(cat "$site/daemon.log")"
+fi
+ulimit -S -l "$usual"
+stop_daemon
+chown -R 65534:65534 "$site"
+: >"$site/daemon.log"
+prlimit --memlock=65536:65536 setpriv --reuid 65534 --regid 65534 --clear-groups \
+	"$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
+daemon=$!
+pids+=("$daemon")
+until_true 120 started_or_gone
+matches "service user: too little of it is named, where the kernel counts it" "$(cat "$site/daemon.log")" \
+	'event=collector-started|RLIMIT_MEMLOCK, which all processes of a user share'
+stop_daemon
+
 site bare 1 "$guard"
 chown -R 65534:65534 "$site"
 setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1

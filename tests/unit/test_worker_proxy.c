@@ -143,7 +143,7 @@ Test(worker_proxy, source_behind_it_takes_no_more_places_than_it_leaves)
 	gate.sources.pending = 8;
 	cr_assert_eq(ch_gate_reload(shared.gate, &gate, &error), 0);
 	shared.handshakes.limit = 3;
-	for (int i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		accept_one();
 		SAY(FROM("\7"));
 		cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), i / 2);

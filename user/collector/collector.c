@@ -364,9 +364,13 @@ static int prepare(struct ch_collector *c, struct ch_buf *text)
 /* The rings are made without the privileges that the first probe may have had. */
 static int explain_ring(int err, struct ch_buf *text)
 {
-	struct ch_probe probe;
+	struct ch_probe probe = {.io_uring = err};
 
-	if (err != -EPERM || text->len > 0)
+	if (text->len > 0)
+		return err;
+	if (err == -ENOMEM)
+		return refuse_without_ring(&probe, text);
+	if (err != -EPERM)
 		return err;
 	ch_probe(&probe);
 	return probe.io_uring == 0 ? err : refuse_without_ring(&probe, text);
