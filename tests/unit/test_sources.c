@@ -198,6 +198,21 @@ static enum ch_rank rank(const struct guard_source *source, uint64_t now)
 	return info.rank;
 }
 
+Test(sources, tells_who_goes_first_without_counting_a_call)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	cr_assert_not(ch_sources_is_first(sources, &source, T0));
+	ch_sources_succeed(sources, &source, T0);
+	ch_sources_end(sources, &source, CH_SESSION_GOOD, T0);
+	for (int i = 0; i < 100; i++)
+		cr_assert(ch_sources_is_first(sources, &source, T0));
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(rank(&source, T0), CH_RANK_KNOWN);
+	cr_assert_not(ch_sources_is_first(sources, &source, T0), "it is busy");
+	cr_assert(ch_sources_is_first(sources, &source, T0 + 10 * S));
+}
+
 Test(sources, is_known_after_a_good_session_and_during_one_that_lasts)
 {
 	struct guard_source source = at("192.0.2.1:1");

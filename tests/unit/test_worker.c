@@ -4,6 +4,10 @@
 /* The ring misbehaves in every way a real one can. */
 #include "worker_rig.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 TestSuite(worker, .init = setup, .fini = teardown);
 
 Test(worker, login_claims_the_device_and_frees_the_descriptor)
@@ -292,6 +296,50 @@ Test(worker, reply_that_came_behind_arrivals_is_dealt_with_before_them)
 	turn();
 	cr_assert_eq(at_reply, before);
 	cr_assert_eq(ch_stat(&worker.stats.accepted), before + 2);
+}
+
+/* The collector's end of a connection from @source; the other one is @far. */
+static int connection_from(const char *source, int *far)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET};
+	struct sockaddr_in from = {.sin_family = AF_INET};
+	socklen_t len = sizeof(at);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	cr_assert_eq(inet_pton(AF_INET, source, &from.sin_addr), 1);
+	cr_assert_eq(bind(listener, (struct sockaddr *)&at, len), 0);
+	cr_assert_eq(listen(listener, 1), 0);
+	cr_assert_eq(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+	*far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(bind(*far, (struct sockaddr *)&from, sizeof(from)), 0);
+	cr_assert_eq(connect(*far, (struct sockaddr *)&at, sizeof(at)), 0);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	close(listener);
+	return fd;
+}
+
+Test(worker, arrival_of_a_known_source_goes_before_those_of_strangers)
+{
+	struct ch_completion accepted = {.user_data = ch_user_data(CH_OP_ACCEPT, 0, 0), .more = true};
+	struct ch_address known;
+	int far;
+
+	gate.sources.known_ns = 3600000000000;
+	cr_assert_eq(ch_gate_reload(shared.gate, &gate, &(struct ch_buf){0}), 0);
+	accepted.result = connection_from("127.0.0.9", &far);
+	cr_assert_eq(ch_sock_peer(accepted.result, &known), 0);
+	ch_gate_succeed(shared.gate, &known, ch_now_ns());
+	ch_gate_end(shared.gate, &known, CH_SESSION_GOOD, ch_now_ns());
+	arrive();
+	arrive();
+	fake_push(&ring, &accepted);
+	turn();
+	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), 1, "of one of the strangers");
+	cr_assert_eq(memcmp(&only_conn()->peer, &known, sizeof(known)), 0);
+	close(far);
 }
 
 Test(worker, more_arrivals_than_may_wait_are_all_dealt_with)

@@ -34,6 +34,8 @@
 #define STORM_HANDSHAKES 64
 /* Giving the heap back takes milliseconds: nobody may make us do it all the time. */
 #define TRIM_PAUSE_NS (10000 * MS)
+/* And not in the midst of a storm, which has moments without a handshake. */
+#define CALM_NS (1000 * MS)
 #define ACCEPT_RETRY_NS (10 * MS)
 #define PACE_NS (10 * MS)
 #define PACE_LEAST 64
@@ -135,7 +137,20 @@ static void admit_next(struct ch_worker *w)
 	ch_login_accept(w, w->arrivals[w->arrivals_out++ % CH_ARRIVALS]);
 }
 
-/* Not where they complete: there they would stand in the way of what sessions say. */
+/* All but those of the first rank wait: here they would stand in the way of what sessions say. */
+static void arrived(struct ch_worker *w, int fd)
+{
+	struct ch_address peer;
+
+	if (ch_sock_peer(fd, &peer) == 0 && ch_gate_is_first(w->shared->gate, &peer, w->now_ns)) {
+		ch_login_accept(w, fd);
+		return;
+	}
+	if (w->arrivals_in - w->arrivals_out == CH_ARRIVALS)
+		admit_next(w);
+	w->arrivals[w->arrivals_in++ % CH_ARRIVALS] = fd;
+}
+
 static void run_arrivals(struct ch_worker *w)
 {
 	uint64_t start = w->now_ns;
@@ -285,13 +300,10 @@ static void on_accept(struct ch_worker *w, size_t i, const struct ch_completion 
 {
 	struct ch_listener *l = &w->listeners[i];
 
-	if (c->result >= 0) {
-		if (w->arrivals_in - w->arrivals_out == CH_ARRIVALS)
-			admit_next(w);
-		w->arrivals[w->arrivals_in++ % CH_ARRIVALS] = c->result;
-	} else if (c->result != -ECANCELED) {
+	if (c->result >= 0)
+		arrived(w, c->result);
+	else if (c->result != -ECANCELED)
 		ch_count(&w->stats.accept_errors, 1);
-	}
 	if (c->more)
 		return;
 	l->accepting = false;
@@ -531,10 +543,11 @@ static void release_heap(struct ch_worker *w)
 	uint64_t handshaking = atomic_load_explicit(&w->stats.handshaking, memory_order_relaxed);
 
 	if (handshaking >= STORM_HANDSHAKES)
-		w->storm = true;
-	if (!w->storm || handshaking > 0 || w->now_ns - w->trimmed_ns < TRIM_PAUSE_NS)
+		w->storm_ns = w->now_ns;
+	if (w->storm_ns == 0 || handshaking > 0 || w->now_ns - w->storm_ns < CALM_NS ||
+	    w->now_ns - w->trimmed_ns < TRIM_PAUSE_NS)
 		return;
-	w->storm = false;
+	w->storm_ns = 0;
 	w->trimmed_ns = w->now_ns;
 	(void)malloc_trim(0);
 }

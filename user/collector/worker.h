@@ -125,7 +125,7 @@ struct ch_worker {
 	int last_round;		 /**< completions of the last turn */
 	uint64_t seen_overflows; /**< of the ring's counter */
 	uint64_t trimmed_ns;	 /**< when the heap was given back last */
-	bool storm; /**< many handshakes were under way at a time, and not all have ended */
+	uint64_t storm_ns; /**< when there were many handshakes last; 0 = given back since */
 	uint64_t seen_enters;	 /**< of the ring's counter, likewise */
 	uint64_t shed_ns;	 /**< turn in which memory was last shed */
 

@@ -525,6 +525,16 @@ struct ch_pass ch_gate_arrive_behind(struct ch_gate *gate, int fd, const struct 
 	return pass;
 }
 
+bool ch_gate_is_first(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns)
+{
+	struct guard_source source;
+
+	if (gate->mode == CH_GATE_OFF || peer->family == 0)
+		return false;
+	ch_source_of(gate->sources, peer, &source);
+	return ch_sources_is_first(gate->sources, &source, now_ns);
+}
+
 void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer)
 {
 	struct guard_source source;

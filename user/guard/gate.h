@@ -100,6 +100,8 @@ struct ch_pass ch_gate_arrive(struct ch_gate *gate, int fd, const struct ch_addr
 /** Its balancer said that @source stands behind it. */
 struct ch_pass ch_gate_arrive_behind(struct ch_gate *gate, int fd, const struct ch_address *source,
 				     uint64_t now_ns);
+/** Does a connection of @peer go before those of others? Cheap, and changes nothing. */
+bool ch_gate_is_first(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns);
 /** It logs in no longer: up, or ended. */
 void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer);
 /** Its device is up. */

@@ -149,27 +149,41 @@ static bool is_known(const struct ch_recent_entry *entry, uint64_t now_ns)
 }
 
 /*
- * Does this call make the source a busy one? GCRA in milliseconds, in 32 bits that wrap: for a source
- * that is heard of again after 24 days the answer may be wrong, for the seconds of SELDOM_MOST.
+ * How far ahead of calling seldom a call now takes the source. GCRA in milliseconds, in 32 bits that
+ * wrap: for a source that is heard of again after 24 days the answer may be wrong, for the seconds of
+ * SELDOM_MOST.
  */
-static bool is_busy(struct ch_recent_entry *entry, uint64_t now_ns)
+static int32_t seldom_ahead_ms(const struct ch_recent_entry *entry, uint64_t now_ns)
 {
-	uint32_t now_ms = (uint32_t)(now_ns / 1000000);
-	int32_t ahead_ms = (int32_t)(entry->seldom_ms - now_ms);
+	int32_t ahead_ms = (int32_t)(entry->seldom_ms - (uint32_t)(now_ns / 1000000));
 
 	if (ahead_ms < 0)
 		ahead_ms = 0;
 	ahead_ms += SELDOM_MS;
-	if (ahead_ms > SELDOM_MOST * SELDOM_MS)
-		ahead_ms = SELDOM_MOST * SELDOM_MS;
-	entry->seldom_ms = now_ms + (uint32_t)ahead_ms;
+	return ahead_ms < SELDOM_MOST * SELDOM_MS ? ahead_ms : SELDOM_MOST * SELDOM_MS;
+}
+
+static bool is_busy(int32_t ahead_ms)
+{
 	return ahead_ms > SELDOM_BURST * SELDOM_MS;
+}
+
+bool ch_sources_is_first(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns)
+{
+	struct stripe *stripe = lock_stripe(s, source);
+	const struct ch_recent_entry *entry = find(stripe, source);
+	bool first = entry != NULL && is_known(entry, now_ns) && !is_busy(seldom_ahead_ms(entry, now_ns));
+
+	pthread_mutex_unlock(&stripe->lock);
+	return first;
 }
 
 static enum ch_rank rank_of(struct ch_recent_entry *entry, uint64_t now_ns)
 {
-	bool busy = is_busy(entry, now_ns);
+	int32_t ahead_ms = seldom_ahead_ms(entry, now_ns);
+	bool busy = is_busy(ahead_ms);
 
+	entry->seldom_ms = (uint32_t)(now_ns / 1000000) + (uint32_t)ahead_ms;
 	if (is_known(entry, now_ns))
 		return busy ? CH_RANK_KNOWN_BUSY : CH_RANK_KNOWN;
 	return busy ? CH_RANK_STRANGER_BUSY : CH_RANK_STRANGER;

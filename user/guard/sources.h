@@ -88,6 +88,9 @@ struct ch_arrival_info {
 	uint64_t again_ns; /**< when the next one may come, if the bucket is empty now; else 0 */
 };
 
+/** Would a connection be of CH_RANK_KNOWN? Changes nothing. */
+bool ch_sources_is_first(struct ch_sources *sources, const struct guard_source *source,
+			 uint64_t now_ns);
 /** A connection was accepted. After WELCOME (or in a dry run) one ch_sources_leave follows. */
 void ch_sources_arrive(struct ch_sources *sources, const struct guard_source *source,
 		       uint64_t now_ns, struct ch_arrival_info *info);
