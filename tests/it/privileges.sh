@@ -94,8 +94,10 @@ ulimit -S -l "$usual"
 stop_daemon
 chown -R 65534:65534 "$site"
 : >"$site/daemon.log"
-prlimit --memlock=65536:65536 setpriv --reuid 65534 --regid 65534 --clear-groups \
-	"$tmp/callhomed" -c "$site/callhomed.yaml" >"$site/daemon.log" 2>&1 &
+(
+	ulimit -l 64
+	exec setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/callhomed" -c "$site/callhomed.yaml"
+) >"$site/daemon.log" 2>&1 &
 daemon=$!
 pids+=("$daemon")
 until_true 120 started_or_gone

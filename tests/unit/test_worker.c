@@ -323,7 +323,8 @@ static int connection_from(const char *source, int *far)
 
 Test(worker, arrival_of_a_known_source_goes_before_those_of_strangers)
 {
-	struct ch_completion accepted = {.user_data = ch_user_data(CH_OP_ACCEPT, 0, 0), .more = true};
+	struct ch_completion accepted = {.user_data = ch_user_data(CH_OP_ACCEPT, 0, 0),
+					 .more = true};
 	struct ch_address known;
 	int far;
 

@@ -172,7 +172,8 @@ bool ch_sources_is_first(struct ch_sources *s, const struct guard_source *source
 {
 	struct stripe *stripe = lock_stripe(s, source);
 	const struct ch_recent_entry *entry = find(stripe, source);
-	bool first = entry != NULL && is_known(entry, now_ns) && !is_busy(seldom_ahead_ms(entry, now_ns));
+	bool first = entry != NULL && is_known(entry, now_ns) &&
+		     !is_busy(seldom_ahead_ms(entry, now_ns));
 
 	pthread_mutex_unlock(&stripe->lock);
 	return first;
@@ -214,7 +215,8 @@ void ch_sources_arrive(struct ch_sources *s, const struct guard_source *source, 
 	struct stripe *stripe;
 	struct ch_recent_entry *entry;
 
-	*info = (struct ch_arrival_info){.verdict = CH_ARRIVAL_WELCOME, .rank = CH_RANK_STRANGER};
+	*info = (struct ch_arrival_info){.verdict = CH_ARRIVAL_WELCOME,
+					 .rank = CH_RANK_STRANGER};
 	if (is_banned(s, source, now_ns))
 		info->verdict = CH_ARRIVAL_BANNED;
 	if (info->verdict != CH_ARRIVAL_WELCOME && !s->options.dry_run)
