@@ -33,7 +33,7 @@ bench: ## measure, against the references, in about ten minutes; JSON lines, the
 	@python3 bench/perf/run.py --build $(BUILD) --out $(BENCH_OUT)
 
 RESILIENCE_PACKAGES := gnuplot-nox iproute2
-RESILIENCE_DEVICES ?= 100
+RESILIENCE_DEVICES ?= 200
 RESILIENCE_TIME ?= 10
 
 resilience: ## each attack beside a real fleet, guard off and on, in about twenty minutes; a table, then JSON
