@@ -9,6 +9,7 @@
 #include "limit.h"
 
 #define GUARD_LISTENERS 16
+#define GUARD_WORKERS 128 /**< threads, each with doors of its own at each listener */
 #define GUARD_RULES 256 /**< rule 0: no prefix matched */
 #define GUARD_LOCALS 4096		   /**< addresses of this host that the early stage knows */
 #define GUARD_EVENT_PAUSE_NS 1000000000ull /**< one event per source and second at most */
@@ -71,6 +72,13 @@ enum guard_verdict {
 /** Where a SYN was judged. The early stage counts only what it refuses: the rest comes to the
  * socket. */
 enum guard_stage { GUARD_STAGE_SOCKET, GUARD_STAGE_EARLY, GUARD_STAGES };
+
+/** Through which of the sockets of a listener and thread a connection comes. */
+enum guard_door {
+	GUARD_DOOR_ORDINARY,
+	GUARD_DOOR_KNOWN, /**< known sources that call seldom, and whom a rule permits */
+	GUARD_DOORS
+};
 
 struct guard_listener {
 	struct guard_source address; /**< zeros (v6) or ::ffff:0.0.0.0 (v4): any */

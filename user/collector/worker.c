@@ -611,7 +611,10 @@ static int open_listeners(struct ch_worker *w, struct ch_buf *error)
 				return -ENOMEM;
 			return err;
 		}
-		err = ch_gate_listen(w->shared->gate, l->fd);
+		err = ch_gate_listen(w->shared->gate, l->fd,
+				     &(struct ch_gate_place){.listener = (uint32_t)i,
+							     .worker = w->index,
+							     .workers = w->shared->worker_count});
 		if (err != 0)
 			ch_log(&w->shared->log, CH_LOG_WARNING,
 			       "event=guard-not-attached err=\"%s\"", ch_error_text(err));

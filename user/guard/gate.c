@@ -340,8 +340,15 @@ int ch_gate_reload(struct ch_gate *gate, const struct ch_gate_options *options,
 	return set_limits(gate, options);
 }
 
-int ch_gate_listen(struct ch_gate *gate, int listen_fd)
+bool ch_gate_has_doors(const struct ch_gate *gate)
 {
+	(void)gate;
+	return false;
+}
+
+int ch_gate_listen(struct ch_gate *gate, int listen_fd, const struct ch_gate_place *place)
+{
+	(void)place;
 	return gate->guard != NULL ? ch_guard_attach(gate->guard, listen_fd) : 0;
 }
 

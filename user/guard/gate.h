@@ -81,8 +81,24 @@ void ch_gate_free(struct ch_gate *gate);
 CH_NODISCARD int ch_gate_reload(struct ch_gate *gate, const struct ch_gate_options *options,
 				struct ch_buf *error);
 
-/** In front of a listening socket. @return 0 or a negated errno: it is judged at accept only */
-int ch_gate_listen(struct ch_gate *gate, int listen_fd);
+/**
+ * Are there two doors to each listener (of those with a number below GUARD_LISTENERS), so that
+ * known devices do not stand in line behind strangers? Then each thread opens two sockets for it.
+ */
+bool ch_gate_has_doors(const struct ch_gate *gate);
+
+/** What a listening socket is. */
+struct ch_gate_place {
+	uint32_t listener;    /**< its number in the configuration */
+	uint32_t worker;      /**< of the thread that accepts from it, from 0 on */
+	uint32_t workers;     /**< threads in all, the same at each call; at most GUARD_WORKERS */
+	enum guard_door door; /**< without doors: the ordinary one */
+};
+/**
+ * In front of a listening socket. By the thread that starts the collector.
+ * @return 0 or a negated errno: it is judged at accept only, or the kernel chooses among the doors
+ */
+int ch_gate_listen(struct ch_gate *gate, int listen_fd, const struct ch_gate_place *place);
 
 /** What became of an arrival. */
 struct ch_pass {
