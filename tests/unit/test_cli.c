@@ -2,10 +2,10 @@
 /* The whole program as a process of its own, against a control socket in another one. */
 /* links: collector guard kernel proto core */
 /* sources: tests/unit/fake_collector.c user/cli/ban.c user/cli/change.c user/cli/clean.c */
-/* sources: user/cli/cli.c user/cli/config.c user/cli/devices.c user/cli/doctor.c user/cli/guard.c
- */
-/* sources: user/cli/http.c user/cli/input.c user/cli/inventory.c user/cli/kill.c user/cli/listing.c */
-/* sources: user/cli/output.c user/cli/reload.c user/cli/rpc.c user/cli/show.c user/cli/status.c */
+/* sources: user/cli/cli.c user/cli/config.c user/cli/devices.c user/cli/doctor.c */
+/* sources: user/cli/guard.c user/cli/http.c user/cli/input.c user/cli/inventory.c */
+/* sources: user/cli/kill.c user/cli/listing.c user/cli/output.c user/cli/reload.c */
+/* sources: user/cli/rpc.c user/cli/show.c user/cli/status.c */
 #include "cli_rig.h"
 
 #include <fcntl.h>
@@ -210,12 +210,36 @@ Test(cli, doctor_names_what_is_wrong)
 	cr_expect_not_null(strstr(outcome.out, "ok    callhomed gave up the privileges"));
 }
 
+Test(cli, doctor_gives_each_finding_as_json)
+{
+	unsigned wrong = 0;
+	char *rest = NULL;
+
+	run_with("doctor --json", "");
+	cr_expect_eq(outcome.exit, 1, "as without: something is wrong");
+	cr_expect_eq(strstr(outcome.out, "{\"ok\":true,\"finding\":\"callhomed answers on its "
+					 "control socket\"}\n"),
+		     outcome.out, "%s", outcome.out);
+	cr_expect_not_null(strstr(outcome.out,
+				  "\n{\"ok\":false,\"finding\":\"the spool was written without "
+				  "errors\",\"advice\":\"look for event=spool-error in the log "
+				  "of callhomed; is the disk full?\"}\n"));
+	for (char *line = strtok_r(outcome.out, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		json_t *json = json_loads(line, 0, NULL);
+
+		cr_expect_not_null(json, "%s", line);
+		wrong += json_is_false(json_object_get(json, "ok"));
+		json_decref(json);
+	}
+	cr_expect_gt(wrong, 1, "%u findings are wrong", wrong);
+}
+
 /* --- doing --- */
 
 Test(cli, reload_tells_what_changed_and_every_mistake)
 {
-	expect("reload --wait", 0,
-	       "generation 4: 1000 devices, 3 added, 2 removed, 1 changed\n",
+	expect("reload --wait", 0, "generation 4: 1000 devices, 3 added, 2 removed, 1 changed\n",
 	       "callhome: warning: c.yaml: listen.address was changed\n");
 	expect("reload --wait", 1, "",
 	       "callhome: c.yaml:1:2: one\ncallhome: d.csv:3: two\n"

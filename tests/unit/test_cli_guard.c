@@ -2,10 +2,10 @@
 /* `callhome ban` and `callhome guard`, and what others say about the guard. */
 /* links: collector guard kernel proto core */
 /* sources: tests/unit/fake_collector.c user/cli/ban.c user/cli/change.c user/cli/clean.c */
-/* sources: user/cli/cli.c user/cli/config.c user/cli/devices.c user/cli/doctor.c user/cli/guard.c
- */
-/* sources: user/cli/http.c user/cli/input.c user/cli/inventory.c user/cli/kill.c user/cli/listing.c */
-/* sources: user/cli/output.c user/cli/reload.c user/cli/rpc.c user/cli/show.c user/cli/status.c */
+/* sources: user/cli/cli.c user/cli/config.c user/cli/devices.c user/cli/doctor.c */
+/* sources: user/cli/guard.c user/cli/http.c user/cli/input.c user/cli/inventory.c */
+/* sources: user/cli/kill.c user/cli/listing.c user/cli/output.c user/cli/reload.c */
+/* sources: user/cli/rpc.c user/cli/show.c user/cli/status.c */
 #include "cli_rig.h"
 
 TestSuite(cli_guard, .init = setup, .fini = teardown, .timeout = 60);
@@ -112,13 +112,15 @@ Test(cli_guard, stats_say_where_how_close_and_what)
 Test(cli_guard, rules_show_their_hits_by_listener)
 {
 	expect("guard rules", 0,
-	       "RULE     ACTION  PREFIXES  SINCE                 LISTENER        EARLY  KERNEL  ACCEPT\n"
+	       "RULE     ACTION  PREFIXES  SINCE                 LISTENER        EARLY  KERNEL  "
+	       "ACCEPT\n"
 	       "friends  permit  1         start                 all             0      5       4\n"
 	       "                                                 192.0.2.9:4334  0      3       1\n"
 	       "                                                 192.0.2.9:4335  0      2       3\n"
 	       "foes     drop    100000    2026-01-01T00:00:00Z  all             6      8       0\n"
 	       "                                                 192.0.2.9:4334  1      8       0\n"
-	       "                                                 192.0.2.9:4335  5      0       0\n",
+	       "                                                 192.0.2.9:4335  5      0       "
+	       "0\n",
 	       "");
 	run_with("guard rules --json", "");
 	cr_expect_eq(outcome.exit, 0);
@@ -147,7 +149,8 @@ Test(cli_guard_alone, status_and_doctor_name_what_is_missing)
 {
 	serve_prepared(fake_poor_guard);
 	expect_in("status", 0,
-		  "guard          at accept only (guard.mode: auto): CAP_BPF is missing; early on eth0 "
+		  "guard          at accept only (guard.mode: auto): CAP_BPF is missing; early on "
+		  "eth0 "
 		  "(native), eth1 (not: there is no interface eth1)\n"
 		  "limits         987 of 10000 sessions, 13 of 500 logging in, 1200 of 16384 "
 		  "sources, 2 of 1024 bans\n");

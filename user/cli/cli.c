@@ -76,7 +76,9 @@ static const struct cli_verb verbs[] = {
 	 "  reset [RULE]     count anew what these show, of one rule or of everything; the sums\n"
 	 "                   since the start (kernel_total, accept_total) go on\n"
 	 "  --json           with stats and rules: JSON, as the control API gives it\n"},
-	{"doctor", cli_doctor, "", "look for what is wrong", ""},
+	{"doctor", cli_doctor, "", "look for what is wrong",
+	 "  --json           one JSON object per line: ok, finding and, where it is wrong, "
+	 "advice\n"},
 	{"version", cli_version, "", "versions of this program and its libraries", ""},
 	{"help", cli_help, "[VERB]", "this text, or that of a verb", ""},
 };

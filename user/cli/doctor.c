@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <callhome/callhome.h>
-#include "http.h"
+#include "listing.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static unsigned long long number(const json_t *json, const char *group, const char *member)
@@ -11,14 +12,35 @@ static unsigned long long number(const json_t *json, const char *group, const ch
 	return (unsigned long long)json_integer_value(json_object_get(json, member));
 }
 
-static int finding(bool good, const char *text, const char *advice)
+/** One line of JSON. @return false: there is no memory for it */
+static bool print_json(const struct cli *cli, bool good, const char *text, const char *advice)
 {
-	printf("%-5s %s%s%s\n", good ? "ok" : "WRONG", text, good ? "" : ": ", good ? "" : advice);
+	json_t *json = json_pack("{s:b, s:s, s:s*}", "ok", good, "finding", text, "advice",
+				 good ? NULL : advice);
+	char *line = json_dumps(json, JSON_COMPACT);
+
+	if (line != NULL) {
+		output_bytes(cli, line, strlen(line), CLEAN_JSON);
+		putchar('\n');
+	}
+	free(line);
+	json_decref(json);
+	return line != NULL;
+}
+
+/** @return 1 if something is wrong, else 0 */
+static int finding(const struct cli *cli, bool good, const char *text, const char *advice)
+{
+	if (!cli->json)
+		printf("%-5s %s%s%s\n", good ? "ok" : "WRONG", text, good ? "" : ": ",
+		       good ? "" : advice);
+	else if (!print_json(cli, good, text, advice))
+		return cli_fail(cli, 1, "out of memory");
 	return good ? 0 : 1;
 }
 
 /** The early stage, where one is configured. */
-static int examine_early(const json_t *early)
+static int examine_early(const struct cli *cli, const json_t *early)
 {
 	const json_t *interface;
 	int wrong = 0;
@@ -32,13 +54,13 @@ static int examine_early(const json_t *early)
 
 		snprintf(text, sizeof(text), "the guard's early stage works on %.16s",
 			 name != NULL ? name : "");
-		wrong += finding(why == NULL || why[0] == '\0', text, why);
+		wrong += finding(cli, why == NULL || why[0] == '\0', text, why);
 	}
 	return wrong;
 }
 
 /** What the defence of the listeners needs of this host. */
-static int examine_guard(const json_t *guard)
+static int examine_guard(const struct cli *cli, const json_t *guard)
 {
 	const char *why = json_string_value(json_object_get(guard, "why"));
 	const json_t *limits = json_object_get(guard, "limits");
@@ -48,70 +70,60 @@ static int examine_guard(const json_t *guard)
 
 	if (guard == NULL)
 		return 0;
-	wrong += finding(why == NULL || why[0] == '\0', "the guard works where guard.mode wants it",
-			 why);
-	wrong += examine_early(json_object_get(guard, "early"));
-	wrong +=
-		finding(json_is_true(json_object_get(json_object_get(guard, "host"), "syncookies")),
-			"SYN cookies are on",
-			"set the sysctl net.ipv4.tcp_syncookies to 1; without them a flood of "
-			"forged SYNs keeps every device out");
-	wrong += finding(somaxconn == 0 || number(guard, "host", "backlog") <= somaxconn,
+	wrong += finding(cli, why == NULL || why[0] == '\0',
+			 "the guard works where guard.mode wants it", why);
+	wrong += examine_early(cli, json_object_get(guard, "early"));
+	wrong += finding(
+		cli, json_is_true(json_object_get(json_object_get(guard, "host"), "syncookies")),
+		"SYN cookies are on",
+		"set the sysctl net.ipv4.tcp_syncookies to 1; without them a flood of "
+		"forged SYNs keeps every device out");
+	wrong += finding(cli, somaxconn == 0 || number(guard, "host", "backlog") <= somaxconn,
 			 "the backlog of the listeners is as long as configured",
 			 "raise the sysctl net.core.somaxconn to limits.backlog and restart "
 			 "callhomed");
-	wrong += finding(number(limits, "bans", "used") < bans - bans / 10,
+	wrong += finding(cli, number(limits, "bans", "used") < bans - bans / 10,
 			 "less than 90 % of the bans are in use",
 			 "raise guard.max-bans, or drop the sources' prefixes by a rule");
 	return wrong;
 }
 
-static int examine(const json_t *json)
+static int examine(struct cli *cli, const json_t *json)
 {
 	const char *version = json_string_value(json_object_get(json, "version"));
 	unsigned long long budget = number(json, NULL, "byte_budget");
-	int wrong = finding(true, "callhomed answers on its control socket", "");
+	int wrong = finding(cli, true, "callhomed answers on its control socket", "");
 
-	wrong += finding(version != NULL && strcmp(version, ch_version()) == 0,
+	wrong += finding(cli, version != NULL && strcmp(version, ch_version()) == 0,
 			 "callhome and callhomed have the same version",
 			 "restart callhomed after an upgrade");
-	wrong += finding(number(json, "spool", "errors") == 0,
+	wrong += finding(cli, number(json, "spool", "errors") == 0,
 			 "the spool was written without errors",
 			 "look for event=spool-error in the log of callhomed; is the disk full?");
-	wrong += finding(number(json, "spool", "dropped") == 0, "no line of the spool was dropped",
-			 "the disk is full or too slow");
-	wrong += finding(number(json, "reasons", "session-limit") == 0,
+	wrong += finding(cli, number(json, "spool", "dropped") == 0,
+			 "no line of the spool was dropped", "the disk is full or too slow");
+	wrong += finding(cli, number(json, "reasons", "session-limit") == 0,
 			 "no connection was refused for max-sessions", "raise limits.max-sessions");
-	wrong += finding(budget == 0 || number(json, NULL, "byte_budget_used") < budget / 10 * 9,
+	wrong += finding(cli,
+			 budget == 0 || number(json, NULL, "byte_budget_used") < budget / 10 * 9,
 			 "less than 90 % of the byte budget is used", "raise limits.byte-budget");
-	wrong += finding(number(json, "counters", "table_full") == 0, "no slot table was ever full",
+	wrong += finding(cli, number(json, "counters", "table_full") == 0,
+			 "no slot table was ever full",
 			 "raise limits.threads, or the limit of open files");
-	wrong += finding(number(json, "counters", "expiring") == 0,
+	wrong += finding(cli, number(json, "counters", "expiring") == 0,
 			 "no client certificate and no anchor ends within 30 days",
 			 "look for event=credential-expiring and event=anchor-expiring in the log "
 			 "of callhomed");
-	wrong += finding(json_is_true(json_object_get(json_object_get(json, "privileges"),
+	wrong += finding(cli,
+			 json_is_true(json_object_get(json_object_get(json, "privileges"),
 						      "no_new_privileges")),
 			 "callhomed gave up the privileges that its start needed",
 			 "start it anew; a program of your own calls ch_collector_on_prepared");
-	return wrong + examine_guard(json_object_get(json, "guard"));
+	wrong += examine_guard(cli, json_object_get(json, "guard"));
+	return wrong > 0 ? CLI_FAILED : CLI_OK;
 }
 
 int cli_doctor(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = {CLI_COMMON_OPTIONS};
-	struct http_call call;
-	json_t *json = NULL;
-	int code;
-
-	if (cli_next(cli, argc, argv, "", options) == CLI_STOP)
-		return cli->exit;
-	if (optind < argc)
-		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
-	code = http_get_json(cli, "/v1/status", &call, &json);
-	if (code == CLI_OK && examine(json) > 0)
-		code = CLI_FAILED;
-	json_decref(json);
-	ch_buf_deinit(&call.reply);
-	return code;
+	return cli_judgement(cli, argc, argv, "/v1/status", examine);
 }

@@ -25,8 +25,8 @@ int cli_list(struct cli *cli, const struct cli_listing *listing)
 	return code;
 }
 
-int cli_object(struct cli *cli, int argc, char **argv, const char *path,
-	       int (*print)(struct cli *cli, const json_t *json))
+static int fetch_and_print(struct cli *cli, int argc, char **argv, const char *path,
+			   int (*print)(struct cli *cli, const json_t *json), bool prints_json)
 {
 	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
 						CLI_COMMON_OPTIONS};
@@ -39,11 +39,23 @@ int cli_object(struct cli *cli, int argc, char **argv, const char *path,
 	if (optind < argc)
 		return cli_usage(cli, "unexpected argument '%s'", argv[optind]);
 	code = http_get_json(cli, path, &call, &json);
-	if (code == CLI_OK && cli->json)
+	if (code == CLI_OK && cli->json && !prints_json)
 		output_bytes(cli, (const char *)call.reply.data, call.reply.len, CLEAN_JSON);
 	else if (code == CLI_OK)
 		code = print(cli, json);
 	json_decref(json);
 	ch_buf_deinit(&call.reply);
 	return code;
+}
+
+int cli_object(struct cli *cli, int argc, char **argv, const char *path,
+	       int (*print)(struct cli *cli, const json_t *json))
+{
+	return fetch_and_print(cli, argc, argv, path, print, false);
+}
+
+int cli_judgement(struct cli *cli, int argc, char **argv, const char *path,
+		  int (*print)(struct cli *cli, const json_t *json))
+{
+	return fetch_and_print(cli, argc, argv, path, print, true);
 }

@@ -21,3 +21,7 @@ int cli_list(struct cli *cli, const struct cli_listing *listing);
  */
 int cli_object(struct cli *cli, int argc, char **argv, const char *path,
 	       int (*print)(struct cli *cli, const json_t *json));
+
+/** The same for a verb that says something of its own of the object: @print does --json too. */
+int cli_judgement(struct cli *cli, int argc, char **argv, const char *path,
+		  int (*print)(struct cli *cli, const json_t *json));
