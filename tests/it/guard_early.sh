@@ -3,28 +3,7 @@
 # The early stage of the guard as its operator sees it: on an interface that the daemon names, with callers
 # in another network namespace (bench/guard/pair.sh).
 . "$(dirname "$0")/lib.sh"
-
-if [ $# = 0 ]; then
-	if [ "$(id -u)" != 0 ]; then
-		skip "the early stage" "it needs root: two network namespaces and XDP"
-		finish
-		exit
-	fi
-	"$BIN/own-network" "$0" inside
-	code=$?
-	[ $code = 77 ] || exit $code
-	skip "the early stage" "no network namespace here"
-	finish
-	exit 0
-fi
-
-. bench/guard/pair.sh
-pids+=("$peer")
-if ! pair 2>"$tmp/pair"; then
-	skip "the early stage" "$(tail -n 1 "$tmp/pair")"
-	finish
-	exit
-fi
+two_networks "the early stage" "XDP" "$@"
 for address in 10.77.{1,2,3,4}.5/32; do there ip addr add $address dev lo; done
 for address in fd77:0:2::5/128 fd77:0:4::5/128; do there ip addr add $address dev lo; done
 there ip route replace default via 10.76.0.1

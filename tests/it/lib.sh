@@ -157,3 +157,27 @@ events() { grep -cE -- "$1" "$site/spool/events.ndjson" 2>/dev/null; }
 
 # ended REASON [COUNT]: so many connections ended so.
 ended() { [ "$(events "\"reason\":\"$1\"")" -ge "${2:-1}" ]; }
+
+# two_networks WHAT NEEDS "$@": the script runs once more, in a network namespace of its own with a second one
+# behind it (bench/guard/pair.sh, which has the names); returns in there only. Where that cannot be, WHAT is
+# skipped; NEEDS says what it needs root for.
+two_networks()
+{
+	local what=$1 needs=$2
+	shift 2
+	if [ $# -gt 0 ]; then
+		. bench/guard/pair.sh
+		pids+=("$peer")
+		pair 2>"$tmp/pair" && return
+		skip "$what" "$(tail -n 1 "$tmp/pair")"
+	elif [ "$(id -u)" != 0 ]; then
+		skip "$what" "it needs root: two network namespaces and $needs"
+	else
+		"$BIN/own-network" "$0" inside
+		status=$?
+		[ $status = 77 ] || exit $status
+		skip "$what" "no network namespace here"
+	fi
+	finish
+	exit 0
+}
