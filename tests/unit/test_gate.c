@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: guard kernel core */
-#include "user/guard/gate.h"
+#include "gate_rig.h"
 #include "kernel/sock.h"
 
-#include <criterion/criterion.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#define S 1000000000ull
-#define T0 (1000 * S)
-#define U0 (1700000000 * S)
 
 static struct ch_gate *gate;
 static struct ch_buf error;
@@ -22,10 +15,7 @@ static struct ch_gate_options options(size_t rule_count)
 {
 	return (struct ch_gate_options){
 		.mode = CH_GATE_USERSPACE,
-		.sources = {.unknown = {S / 5, 9 * (S / 5)}, .known = {S / 50, 99 * (S / 50)},
-			    .pending = 4, .pending_known = 20, .failures = 5, .window_ns = 60 * S,
-			    .ban_ns = 300 * S, .ban_most_ns = 3600 * S, .known_ns = 86400 * S,
-			    .v4_bits = 32, .v6_bits = 64, .most = 1000, .bans_most = 100},
+		.sources = usual_sources(100),
 		.rules = rules,
 		.rule_count = rule_count,
 		.bans_file = bans_file[0] != '\0' ? bans_file : NULL,
@@ -49,29 +39,14 @@ static void stop(void)
 
 TestSuite(gate, .fini = stop);
 
-static struct ch_address at(const char *ip)
-{
-	struct ch_address address;
-	char text[80];
-
-	snprintf(text, sizeof(text), strchr(ip, ':') != NULL ? "[%s]:9" : "%s:9", ip);
-	cr_assert_eq(ch_address_parse(text, &address), 0);
-	return address;
-}
-
 static enum ch_reason visit(const char *ip, uint64_t now)
 {
-	struct ch_address peer = at(ip);
-	struct ch_pass pass = ch_gate_arrive_behind(gate, -1, &peer, now);
-
-	if (pass.refused == CH_REASON_NONE)
-		ch_gate_leave(gate, &peer);
-	return pass.refused;
+	return visit_gate(gate, ip, now).refused;
 }
 
 static bool fail_once(const char *ip, uint64_t now)
 {
-	struct ch_address peer = at(ip);
+	struct ch_address peer = address_of(ip);
 	struct ch_ban ban;
 
 	return ch_gate_fail(gate, &peer, now, &ban);
@@ -112,8 +87,8 @@ Test(gate, spares_a_longer_prefix_from_a_drop_but_neither_from_bans_nor_from_lim
 
 Test(gate, asks_a_balancer_who_is_behind_it_and_judges_that_one)
 {
-	struct ch_address balancer = at("192.0.2.1");
-	struct ch_address behind = at("198.51.100.1");
+	struct ch_address balancer = address_of("192.0.2.1");
+	struct ch_address behind = address_of("198.51.100.1");
 	struct ch_ban ban;
 
 	set_rule(0, "balancer", CH_GATE_ACTION_PROXY, "192.0.2.0/24");
@@ -133,7 +108,7 @@ Test(gate, asks_a_balancer_who_is_behind_it_and_judges_that_one)
 Test(gate, knows_a_balancer_even_if_nobody_is_judged)
 {
 	struct ch_gate_options o;
-	struct ch_address balancer = at("192.0.2.1");
+	struct ch_address balancer = address_of("192.0.2.1");
 
 	set_rule(0, "balancer", CH_GATE_ACTION_PROXY, "192.0.2.0/24");
 	o = options(1);
@@ -161,7 +136,7 @@ Test(gate, counts_hits_of_rules_at_accept_by_listener)
 	int fds[3] = {accepted_at(&listeners[0]), accepted_at(&listeners[1]),
 		      accepted_at(&elsewhere)};
 	static const int visits[3] = {3, 2, 1};
-	struct ch_address peer = at("198.51.100.1");
+	struct ch_address peer = address_of("198.51.100.1");
 	struct ch_gate_options o = options(1);
 
 	set_rule(0, "friends", CH_GATE_ACTION_PERMIT, "198.51.100.0/24");
@@ -265,7 +240,7 @@ Test(gate, bans_for_failures_for_a_time)
 /* 50 good devices and a bad one behind one address. */
 Test(gate, lets_no_bad_device_ban_the_good_ones_behind_its_nat)
 {
-	struct ch_address nat = at("192.0.2.1");
+	struct ch_address nat = address_of("192.0.2.1");
 
 	open_gate(0);
 	ch_gate_succeed(gate, &nat, T0);

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: guard kernel core */
-#include "user/guard/gate.h"
+#include "gate_rig.h"
 #include "user/guard/known.h"
 
-#include <criterion/criterion.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define S 1000000000ull
-#define T0 (1000 * S)
-#define U0 (1700000000 * S)
-#define KNOWN (86400 * S)
 
 static const struct ch_clocks before = {T0, U0};
 /* A reboot: the monotonic clock began anew. */
@@ -23,16 +16,6 @@ static struct ch_sources *sources;
 static struct ch_gate *gate;
 static struct ch_buf text;
 
-static struct ch_sources_options options(void)
-{
-	return (struct ch_sources_options){
-		.unknown = {S / 5, 9 * (S / 5)}, .known = {S / 50, 99 * (S / 50)}, .pending = 4,
-		.pending_known = 20, .failures = 5, .window_ns = 60 * S, .ban_ns = 300 * S,
-		.ban_most_ns = 3600 * S, .known_ns = KNOWN, .v4_bits = 32, .v6_bits = 64,
-		.most = 1000, .bans_most = 3,
-	};
-}
-
 static void renew(const struct ch_sources_options *o)
 {
 	ch_sources_free(sources);
@@ -41,7 +24,7 @@ static void renew(const struct ch_sources_options *o)
 
 static void start(void)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 
 	snprintf(file, sizeof(file), "/tmp/known-%d", getpid());
 	snprintf(bans, sizeof(bans), "/tmp/known-bans-%d", getpid());
@@ -60,16 +43,6 @@ static void stop(void)
 }
 
 TestSuite(known, .init = start, .fini = stop);
-
-static struct ch_address address_of(const char *ip)
-{
-	struct ch_address address;
-	char endpoint[80];
-
-	snprintf(endpoint, sizeof(endpoint), strchr(ip, ':') != NULL ? "[%s]:9" : "%s:9", ip);
-	cr_assert_eq(ch_address_parse(endpoint, &address), 0);
-	return address;
-}
 
 static struct guard_source at(const char *ip)
 {
@@ -140,7 +113,7 @@ static int read_file(const struct ch_sources_options *o, const struct ch_clocks 
 
 Test(known, sources_outlive_a_reboot)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 	bool unripe;
 
 	had_session("192.0.2.1", T0 - 10 * S);
@@ -162,7 +135,7 @@ Test(known, sources_outlive_a_reboot)
 
 Test(known, counts_a_session_that_lasts_and_tells_of_one_that_has_yet_to)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 	bool unripe;
 
 	has_session("192.0.2.1", T0 - 3 * S);
@@ -178,7 +151,7 @@ Test(known, counts_a_session_that_lasts_and_tells_of_one_that_has_yet_to)
 
 Test(known, names_lines_that_cannot_be_read_and_goes_on)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 
 	write_file("# a comment\n\ngarbage\n192.0.2.1 2030-01-01T00:00:00Z\n192.0.2.2 never\n"
 		   "192.0.2.3 2030-13-01T00:00:00Z\n192.0.2.1/24 2030-01-01T00:00:00Z\n");
@@ -193,7 +166,7 @@ Test(known, names_lines_that_cannot_be_read_and_goes_on)
 
 Test(known, tells_of_twenty_broken_lines_and_counts_the_rest)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 	FILE *out = fopen(file, "w");
 
 	for (int i = 0; i < 1000; i++)
@@ -207,7 +180,7 @@ Test(known, tells_of_twenty_broken_lines_and_counts_the_rest)
 
 Test(known, refuses_what_is_no_text)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 	FILE *out = fopen(file, "w");
 
 	for (int i = 0; i < 1000; i++)
@@ -220,7 +193,7 @@ Test(known, refuses_what_is_no_text)
 
 Test(known, believes_no_end_beyond_the_time_that_a_source_stays_known)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 
 	write_file("192.0.2.1 2200-01-01T00:00:00Z\n");
 	cr_assert_eq(read_file(&o, &after), 0);
@@ -230,7 +203,7 @@ Test(known, believes_no_end_beyond_the_time_that_a_source_stays_known)
 
 Test(known, takes_no_more_sources_than_it_remembers)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 	struct ch_sources_load load;
 	FILE *out = fopen(file, "w");
 
@@ -245,7 +218,7 @@ Test(known, takes_no_more_sources_than_it_remembers)
 
 Test(known, follows_a_change_of_what_makes_a_source)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 
 	write_file("192.0.2.7 2030-01-01T00:00:00Z\n198.51.0.0/16 2030-01-01T00:00:00Z\n");
 	o.v4_bits = 24;
@@ -256,7 +229,7 @@ Test(known, follows_a_change_of_what_makes_a_source)
 
 Test(known, walks_all_of_a_large_table_in_small_steps)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 	char ip[32];
 
 	o.most = 100000;
@@ -281,7 +254,7 @@ static uint64_t real_now(void)
 static void open_gate(const char *known_file)
 {
 	struct ch_gate_options o = {.mode = CH_GATE_USERSPACE,
-				    .sources = options(),
+				    .sources = usual_sources(3),
 				    .bans_file = bans,
 				    .known_file = known_file};
 
@@ -292,12 +265,7 @@ static void open_gate(const char *known_file)
 
 static enum ch_rank rank_at_gate(const char *ip)
 {
-	struct ch_address peer = address_of(ip);
-	struct ch_pass pass = ch_gate_arrive_behind(gate, -1, &peer, real_now());
-
-	if (pass.refused == CH_REASON_NONE)
-		ch_gate_leave(gate, &peer);
-	return pass.rank;
+	return visit_gate(gate, ip, real_now()).rank;
 }
 
 static void good_session(const char *ip)
@@ -359,7 +327,7 @@ Test(known, gate_writes_at_most_once_a_minute_and_only_what_is_new)
 Test(known, gate_says_which_file_is_to_be_mended)
 {
 	struct ch_gate_options o = {
-		.mode = CH_GATE_USERSPACE, .sources = options(), .known_file = "/dev/zero"};
+		.mode = CH_GATE_USERSPACE, .sources = usual_sources(3), .known_file = "/dev/zero"};
 
 	cr_assert_eq(ch_gate_new(&o, NULL, &gate, &text), CH_E_LIMIT);
 	cr_assert_eq(ch_buf_append(&text, "", 1), 0);

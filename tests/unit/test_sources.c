@@ -1,37 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: guard core */
-#include "user/guard/sources.h"
-
-#include <criterion/criterion.h>
-#include <string.h>
-
-#define S 1000000000ull
-#define T0 (1000 * S)
+#include "gate_rig.h"
 
 static struct ch_sources *sources;
 
-static struct ch_sources_options options(void)
-{
-	return (struct ch_sources_options){
-		.unknown = {S / 5, 9 * (S / 5)},  /* 5/s, burst 10 */
-		.known = {S / 50, 99 * (S / 50)}, /* 50/s, burst 100 */
-		.pending = 4,
-		.pending_known = 20,
-		.failures = 5,
-		.window_ns = 60 * S,
-		.ban_ns = 300 * S,
-		.ban_most_ns = 3600 * S,
-		.known_ns = 86400 * S,
-		.v4_bits = 32,
-		.v6_bits = 64,
-		.most = 1000,
-		.bans_most = 3,
-	};
-}
-
 static void start(void)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 
 	cr_assert_eq(ch_sources_new(&o, &sources), 0);
 }
@@ -340,7 +315,7 @@ Test(sources, lists_and_lifts_bans)
 
 Test(sources, all_come_in_during_a_dry_run)
 {
-	struct ch_sources_options o = options();
+	struct ch_sources_options o = usual_sources(3);
 	struct guard_source source = at("192.0.2.1:1");
 	struct ch_sources_load load;
 	bool is_displaced;
