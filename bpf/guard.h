@@ -42,6 +42,7 @@ enum guard_action {
 	GUARD_ACTION_PERMIT, /**< passes whatever bans and limits say */
 	GUARD_ACTION_DROP,   /**< silently */
 	GUARD_ACTION_REJECT, /**< with a RST */
+	GUARD_ACTION_PROXY,  /**< passes as by PERMIT, but anybody may stand behind it */
 };
 
 struct guard_rule {
@@ -93,6 +94,7 @@ struct guard_settings {
 	__u32 v6_bits;		   /**< 1..128 */
 	__u32 dry_run;		   /**< count and tell, but pass */
 	__u32 log;		   /**< events for bans and source limits */
+	__u64 workers;		   /**< at most GUARD_WORKERS; 0 = there are no doors */
 	struct guard_listener listeners[GUARD_LISTENERS];
 };
 
@@ -115,6 +117,12 @@ static inline __u32 guard_verdict_slot(__u32 stage, __u32 listener, __u32 verdic
 	return (stage * GUARD_LISTENERS + listener) * GUARD_VERDICTS + verdict;
 }
 
+/** Index into the sockets among which guard_steer selects. */
+static inline __u32 guard_door_slot(__u32 listener, __u32 door, __u32 worker)
+{
+	return (listener * GUARD_DOORS + door) * GUARD_WORKERS + worker;
+}
+
 /** Index into the per-CPU counters of rules. */
 static inline __u32 guard_rule_slot(__u32 stage, __u32 listener, __u32 rule)
 {
@@ -128,5 +136,5 @@ _Static_assert(sizeof(struct guard_bucket) == 24, "layout");
 _Static_assert(sizeof(struct guard_rule) == 24, "layout");
 _Static_assert(sizeof(struct guard_rule_state) == 16, "layout");
 _Static_assert(sizeof(struct guard_listener) == 24, "layout");
-_Static_assert(sizeof(struct guard_settings) == 32 + GUARD_LISTENERS * 24, "layout");
+_Static_assert(sizeof(struct guard_settings) == 40 + GUARD_LISTENERS * 24, "layout");
 _Static_assert(sizeof(struct guard_event) == 56, "layout");

@@ -102,6 +102,26 @@ struct {
 	__type(value, __u32);
 } locals SEC(".maps");
 
+/*
+ * Who comes through the door of the known. Written only by user space, which takes out whom it puts
+ * in: it is never full of others, and memory is used for those who are in it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct guard_source);
+	__type(value, __u32);
+} known SEC(".maps");
+
+/* The listening sockets, by guard_door_slot. The kernel takes out those that are closed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_REUSEPORT_SOCKARRAY);
+	__uint(max_entries, GUARD_LISTENERS *GUARD_DOORS *GUARD_WORKERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} doors SEC(".maps");
+
 /* One SYN. Numbers have a word each: see struct index. */
 struct syn {
 	struct guard_source from;
@@ -138,6 +158,12 @@ static __always_inline void cut(struct guard_source *key, __u32 bits)
 	words[1] &= first(bits < 64 ? 0 : bits < 128 ? bits - 64 : 64);
 }
 
+static __always_inline void cut_key(const struct guard_settings *set, struct syn *syn)
+{
+	syn->key = syn->from;
+	cut(&syn->key, syn->v4 ? 96 + set->v4_bits : set->v6_bits);
+}
+
 static __always_inline int same(const struct guard_source *a, const struct guard_source *b)
 {
 	const __u64 *x = (const __u64 *)a;
@@ -146,8 +172,14 @@ static __always_inline int same(const struct guard_source *a, const struct guard
 	return x[0] == y[0] && x[1] == y[1];
 }
 
-/* @return its number; GUARD_LISTENERS: it is none of those that have one */
-static __always_inline __u64 listener_of(const struct guard_settings *set, const struct syn *syn)
+#define EITHER 2 /* bound to any address or not: it is not known */
+
+/*
+ * @any: is it bound to any address (1, 0, or EITHER)?
+ * @return its number; GUARD_LISTENERS: it is none of those that have one
+ */
+static __always_inline __u64 listener_of(const struct guard_settings *set, const struct syn *syn,
+					 __u64 any)
 {
 	volatile __u64 found = GUARD_LISTENERS; /* in memory as eight bytes: see struct index */
 
@@ -155,7 +187,7 @@ static __always_inline __u64 listener_of(const struct guard_settings *set, const
 	for (__u64 i = 0; i < GUARD_LISTENERS; i++) {
 		const struct guard_listener *l = &set->listeners[i];
 
-		if (l->port == syn->port && l->v4 == syn->v4 &&
+		if (l->port == syn->port && l->v4 == syn->v4 && (any == EITHER || l->any == any) &&
 		    (l->any || same(&l->address, &syn->to))) {
 			found = i;
 			break;
@@ -267,26 +299,29 @@ static __always_inline __u64 rule_tells(const struct guard_rule *rule, __u64 id)
 	return state && __sync_fetch_and_add(&state->hits, 1) % rule->log_one_in == 0;
 }
 
+/* @return NULL: cannot be, the array is whole */
+static __always_inline const struct guard_rule *rule_of(const struct syn *syn, __u64 *id)
+{
+	__u32 zero = 0;
+	const __u32 *side = bpf_map_lookup_elem(&active, &zero);
+
+	*id = find_rule(syn, side ? *side & 1 : 0);
+	return at(&rules, (side && *side & 1 ? GUARD_RULES : 0) + *id);
+}
+
 /* permit -> pass; banned -> drop; deny -> drop; an empty bucket -> drop; else pass */
 static __always_inline __u64 decide(const struct guard_settings *set, struct syn *syn,
 				    __u64 *rule_id, __u64 *loud)
 {
-	__u32 zero = 0;
-	const __u32 *side = bpf_map_lookup_elem(&active, &zero);
+	const struct guard_rule *rule = rule_of(syn, rule_id);
 	__u64 now = bpf_ktime_get_ns();
-	const struct guard_rule *rule;
 	struct guard_bucket *bucket;
 	struct guard_ban *ban;
 	__u64 verdict;
-	__u64 slot;
 
-	*rule_id = find_rule(syn, side ? *side & 1 : 0);
-	slot = (side && *side & 1 ? GUARD_RULES : 0) + *rule_id;
-	rule = at(&rules, slot);
 	if (!rule)
-		return GUARD_PASS; /* cannot be: the array is whole; open, for we guard, we do not
-				      lock */
-	if (rule->action == GUARD_ACTION_PERMIT) {
+		return GUARD_PASS; /* open, for we guard, we do not lock */
+	if (rule->action == GUARD_ACTION_PERMIT || rule->action == GUARD_ACTION_PROXY) {
 		/* The early stage leaves who passes to the socket, which counts and tells. */
 		*loud = syn->stage == GUARD_STAGE_SOCKET && rule_tells(rule, *rule_id);
 		return GUARD_PERMIT;

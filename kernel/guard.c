@@ -31,7 +31,9 @@ struct ch_guard {
 	struct side sides[2];
 	int cpus;
 	bool early;
+	bool steers;
 	char early_why[CH_GUARD_WHY];
+	char steers_why[CH_GUARD_WHY];
 };
 
 /* libbpf speaks on standard error otherwise; what went wrong is told by our own sentence. */
@@ -87,6 +89,17 @@ static void explain_early(int err, char why[CH_GUARD_WHY])
 			 strerror(-err));
 }
 
+static void explain_steering(int err, char why[CH_GUARD_WHY])
+{
+	snprintf(why, CH_GUARD_WHY,
+		 err == -EACCES
+			 ? "the verifier of this kernel refuses the program (%s): please "
+			   "report it with the kernel's version"
+			 : "this kernel does not take the program that chooses sockets (%s): "
+			   "it needs Linux 5.11 or newer",
+		 strerror(-err));
+}
+
 static int on_event(void *ctx, void *data, size_t len)
 {
 	struct ch_guard *guard = ctx;
@@ -96,7 +109,8 @@ static int on_event(void *ctx, void *data, size_t len)
 	return 0;
 }
 
-static int load(struct ch_guard *guard, const struct ch_guard_options *options, bool early)
+static int load(struct ch_guard *guard, const struct ch_guard_options *options, bool early,
+		bool steers)
 {
 	int err;
 
@@ -104,12 +118,17 @@ static int load(struct ch_guard *guard, const struct ch_guard_options *options, 
 	if (guard->bpf == NULL)
 		return -errno;
 	guard->early = early;
+	guard->steers = steers;
 	/* One that is not wanted must not ask for its capability. */
 	err = bpf_program__set_autoload(guard->bpf->progs.guard_early, early);
+	if (err == 0)
+		err = bpf_program__set_autoload(guard->bpf->progs.guard_steer, steers);
 	if (err == 0)
 		err = bpf_map__set_max_entries(guard->bpf->maps.bans, options->bans);
 	if (err == 0)
 		err = bpf_map__set_max_entries(guard->bpf->maps.buckets, options->sources);
+	if (err == 0)
+		err = bpf_map__set_max_entries(guard->bpf->maps.known, options->sources);
 	if (err == 0)
 		err = guard_bpf__load(guard->bpf);
 	if (err != 0)
@@ -126,18 +145,29 @@ static void unload(struct ch_guard *guard)
 	guard->bpf = NULL;
 }
 
+static int load_anew(struct ch_guard *guard, const struct ch_guard_options *options, bool early,
+		     bool steers)
+{
+	unload(guard);
+	return load(guard, options, early, steers);
+}
+
+/* One program that is refused fails all of them, and it is not said which. */
 static int load_what_goes(struct ch_guard *guard, const struct ch_guard_options *options)
 {
-	int err = load(guard, options, options->early);
-	int without;
+	int all = load(guard, options, options->early, true);
+	int late = all != 0 && options->early ? load_anew(guard, options, false, true) : all;
+	int unsteered = late != 0 ? load_anew(guard, options, options->early, false) : 0;
+	int plain = unsteered != 0 && options->early ? load_anew(guard, options, false, false)
+						     : unsteered;
 
-	if (err == 0 || !options->early)
-		return err;
-	unload(guard);
-	without = load(guard, options, false);
-	if (without == 0)
-		explain_early(err, guard->early_why);
-	return without;
+	if (plain != 0)
+		return plain;
+	if (options->early && !guard->early)
+		explain_early(guard->steers ? all : unsteered, guard->early_why);
+	if (!guard->steers)
+		explain_steering(late, guard->steers_why);
+	return 0;
 }
 
 int ch_guard_open(const struct ch_guard_options *options, struct ch_guard **guard,
@@ -186,13 +216,44 @@ const char *ch_guard_early_why(const struct ch_guard *guard)
 	return guard->early_why;
 }
 
-int ch_guard_attach(struct ch_guard *guard, int listen_fd)
+bool ch_guard_steers(const struct ch_guard *guard)
 {
-	int program = bpf_program__fd(guard->bpf->progs.guard_syn);
+	return guard->steers;
+}
 
-	if (setsockopt(listen_fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) != 0)
-		return -errno;
-	return 0;
+const char *ch_guard_steers_why(const struct ch_guard *guard)
+{
+	return guard->steers_why;
+}
+
+static int put(const struct bpf_map *map, const void *key, const void *value)
+{
+	return bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
+}
+
+static int attach(int fd, int option, const struct bpf_program *program)
+{
+	int program_fd = bpf_program__fd(program);
+
+	return setsockopt(fd, SOL_SOCKET, option, &program_fd, sizeof(program_fd)) == 0 ? 0
+											: -errno;
+}
+
+int ch_guard_attach(struct ch_guard *guard, int listen_fd, const struct ch_guard_place *place)
+{
+	int err = attach(listen_fd, SO_ATTACH_BPF, guard->bpf->progs.guard_syn);
+	uint64_t value = (uint32_t)listen_fd;
+	uint32_t slot;
+
+	if (err != 0 || place == NULL || !guard->steers)
+		return err;
+	if (place->listener >= GUARD_LISTENERS || place->worker >= GUARD_WORKERS)
+		return -EINVAL;
+	slot = guard_door_slot(place->listener, place->door, place->worker);
+	err = put(guard->bpf->maps.doors, &slot, &value);
+	/* One program for all sockets at the address: to say so again changes nothing. */
+	return err == 0 ? attach(listen_fd, SO_ATTACH_REUSEPORT_EBPF, guard->bpf->progs.guard_steer)
+			: err;
 }
 
 void ch_guard_detach(int fd)
@@ -201,11 +262,6 @@ void ch_guard_detach(int fd)
 
 	/* Fails only where nothing is attached. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
-}
-
-static int put(const struct bpf_map *map, const void *key, const void *value)
-{
-	return bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
 }
 
 int ch_guard_set(struct ch_guard *guard, const struct guard_settings *settings)
@@ -236,6 +292,19 @@ uint64_t ch_guard_ban_hits(const struct ch_guard *guard, const struct guard_sour
 	if (bpf_map_lookup_elem(bpf_map__fd(guard->bpf->maps.bans), source, &ban) != 0)
 		return 0;
 	return ban.hits;
+}
+
+int ch_guard_know(struct ch_guard *guard, const struct guard_source *source)
+{
+	const uint32_t unused = 0;
+
+	return put(guard->bpf->maps.known, source, &unused);
+}
+
+void ch_guard_forget(struct ch_guard *guard, const struct guard_source *source)
+{
+	/* Fails only where it is not there. */
+	(void)bpf_map_delete_elem(bpf_map__fd(guard->bpf->maps.known), source);
 }
 
 int ch_guard_limit(struct ch_guard *guard, const struct guard_source *source, uint64_t tat_ns)

@@ -20,12 +20,13 @@ struct ch_guard;
 
 struct ch_guard_options {
 	uint32_t bans;	  /**< entries */
-	uint32_t sources; /**< sources over their limit that are remembered */
+	uint32_t sources; /**< sources that are over their limit, and those that are known */
 	bool early; /**< with the program of the early stage (kernel/early.h): CAP_NET_ADMIN too */
 };
 
 /**
- * Loads programs and maps; where only the early stage's cannot be loaded, without it.
+ * Loads programs and maps; where only the early stage's or the one that steers cannot be loaded,
+ * without it.
  * @return 0; -EPERM (a capability is missing), another negated errno (no eBPF here), with @why:
  * what is missing and what to do
  */
@@ -39,8 +40,26 @@ int ch_guard_locals(const struct ch_guard *guard);
 /** Why the early stage was not loaded although it was asked for; "". */
 const char *ch_guard_early_why(const struct ch_guard *guard);
 
-/** Puts the guard in front of a listening socket. Accepted sockets inherit it: see detach. */
-CH_NODISCARD int ch_guard_attach(struct ch_guard *guard, int listen_fd);
+/** Does it choose the socket of a listener, so that known sources have a door of their own? */
+bool ch_guard_steers(const struct ch_guard *guard);
+/** Why not; "". */
+const char *ch_guard_steers_why(const struct ch_guard *guard);
+
+/** Which of the sockets of a listener one is. */
+struct ch_guard_place {
+	uint32_t listener; /**< as in the settings */
+	uint32_t worker;   /**< below their workers */
+	enum guard_door door;
+};
+
+/**
+ * Puts the guard in front of a listening socket. Accepted sockets inherit it: see detach. With a
+ * @place, and if it steers, connections are sent there from now on; the socket leaves its place
+ * when it is closed. @return 0; a negated errno: it is not guarded, or, with a @place, is but is
+ * not chosen
+ */
+CH_NODISCARD int ch_guard_attach(struct ch_guard *guard, int listen_fd,
+				 const struct ch_guard_place *place);
 /** Takes it off an accepted socket, where it would see every segment. */
 void ch_guard_detach(int fd);
 
@@ -54,6 +73,11 @@ CH_NODISCARD int ch_guard_ban(struct ch_guard *guard, const struct guard_source 
 int ch_guard_unban(struct ch_guard *guard, const struct guard_source *source);
 /** SYNs dropped since the ban; 0 without one. */
 uint64_t ch_guard_ban_hits(const struct ch_guard *guard, const struct guard_source *source);
+
+/** The source goes through the door of the known. @return 0; -E2BIG: all entries are in use */
+CH_NODISCARD int ch_guard_know(struct ch_guard *guard, const struct guard_source *source);
+/** Through the ordinary one again. */
+void ch_guard_forget(struct ch_guard *guard, const struct guard_source *source);
 
 /** The bucket of a source that ran empty. May fail: the limit at accept holds in any case. */
 int ch_guard_limit(struct ch_guard *guard, const struct guard_source *source,

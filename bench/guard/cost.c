@@ -287,7 +287,7 @@ static double measure(const struct row *row)
 	for (int i = 0; i < 2; i++) {
 		if (row->state == DETACHED)
 			ch_guard_detach(listeners[i]);
-		else if (ch_guard_attach(guards[row->state], listeners[i]) != 0)
+		else if (ch_guard_attach(guards[row->state], listeners[i], NULL) != 0)
 			errx(1, "the guard cannot be attached");
 	}
 	if (row->state != DETACHED)

@@ -96,7 +96,7 @@ static void listen_at(int index, const char *text)
 	address.family = v4 ? 4 : 6;
 	memcpy(address.ip, &source.bytes[v4 ? 12 : 0], v4 ? 4 : 16);
 	if (ch_sock_listen(&address, NULL, 4096, &listeners[index]) != 0 ||
-	    ch_guard_attach(guard, listeners[index]) != 0)
+	    ch_guard_attach(guard, listeners[index], NULL) != 0)
 		errx(1, "no guarded listener at %s", text);
 	settings.listeners[index] = (struct guard_listener){source, PORT, 0, v4};
 }
@@ -484,7 +484,7 @@ static void works_early(void)
 	if (ch_guard_open(&options, &guard, why) != 0 || ch_guard_early_program(guard) < 0)
 		errx(1, "no guard with an early stage: %s", ch_guard_early_why(guard));
 	for (int i = 0; i < 2; i++)
-		if (ch_guard_attach(guard, listeners[i]) != 0)
+		if (ch_guard_attach(guard, listeners[i], NULL) != 0)
 			errx(1, "the guard cannot be attached");
 	if (ch_guard_set(guard, &settings) != 0)
 		errx(1, "no settings");
@@ -501,7 +501,7 @@ static void works_early(void)
 	ch_guard_close(guard);
 	guard = before;
 	for (int i = 0; i < 2; i++)
-		if (ch_guard_attach(guard, listeners[i]) != 0)
+		if (ch_guard_attach(guard, listeners[i], NULL) != 0)
 			errx(1, "the guard cannot be attached");
 }
 
@@ -523,8 +523,8 @@ static void works_without_capabilities(void)
 	set_rules(rules, &denied, 1);
 	ch_guard_unban(guard, &old);
 	equal("without any capability: a ban", (uint64_t)-ch_guard_ban(guard, &bad, UINT64_MAX), 0);
-	equal("without any capability: a listener", (uint64_t)-ch_guard_attach(guard, listeners[0]),
-	      0);
+	equal("without any capability: a listener",
+	      (uint64_t)-ch_guard_attach(guard, listeners[0], NULL), 0);
 	syns_send(by_rule, 1);
 	syns_send(by_ban, 1);
 	equal("without any capability: other rules are in force", hits(6), 1);

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: kernel core */
-#include "kernel/guard.h"
-#include "kernel/sock.h"
+#include "guard_rig.h"
 
-#include <arpa/inet.h>
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define FOREVER UINT64_MAX
-#define WAIT_MS 150 /* a SYN that is dropped is sent again after a second */
 
 struct rig {
 	struct ch_guard *guard;
@@ -23,19 +15,6 @@ struct rig {
 };
 
 static struct rig rig;
-
-static struct guard_source v4(const char *text)
-{
-	struct guard_source source = {.bytes = {[10] = 0xff, [11] = 0xff}};
-
-	cr_assert_eq(inet_pton(AF_INET, text, &source.bytes[12]), 1);
-	return source;
-}
-
-static struct ch_guard_prefix prefix(const char *text, uint32_t bits, uint32_t rule)
-{
-	return (struct ch_guard_prefix){{96 + bits, v4(text)}, rule};
-}
 
 static void start(void)
 {
@@ -52,7 +31,7 @@ static void start(void)
 	rig.settings = (struct guard_settings){.v4_bits = 32, .v6_bits = 64, .log = 1};
 	rig.settings.listeners[0] = (struct guard_listener){v4("127.0.0.1"), rig.port, 0, 1};
 	cr_assert_eq(ch_guard_set(rig.guard, &rig.settings), 0);
-	cr_assert_eq(ch_guard_attach(rig.guard, rig.listener), 0);
+	cr_assert_eq(ch_guard_attach(rig.guard, rig.listener, NULL), 0);
 }
 
 static void stop(void)
@@ -64,32 +43,9 @@ static void stop(void)
 
 TestSuite(guard, .init = start, .fini = stop);
 
-/* Connects @fd. @return 0, -ETIMEDOUT (dropped) or a negated errno */
-static int call(int fd, const struct sockaddr *to, socklen_t to_len)
-{
-	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	(void)!connect(fd, to, to_len);
-	if (poll(&wait, 1, WAIT_MS) == 0)
-		error = ETIMEDOUT;
-	else
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	close(fd);
-	return -error;
-}
-
 static int call_from(const char *source)
 {
-	struct sockaddr_in from = {.sin_family = AF_INET};
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(rig.port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	inet_pton(AF_INET, source, &from.sin_addr);
-	inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
-	cr_assert_eq(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
-	return call(fd, (struct sockaddr *)&to, sizeof(to));
+	return call_port(source, rig.port);
 }
 
 static uint64_t verdicts(enum guard_verdict verdict)
@@ -240,7 +196,7 @@ Test(guard, takes_a_64_of_ipv6_for_one_source)
 		cr_skip_test("no IPv6 here");
 	cr_assert_eq(ch_sock_local(listener, &local), 0);
 	to.sin6_port = htons(local.port);
-	cr_assert_eq(ch_guard_attach(rig.guard, listener), 0);
+	cr_assert_eq(ch_guard_attach(rig.guard, listener, NULL), 0);
 	fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	cr_assert_eq(call(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	cr_assert_eq(ch_guard_ban(rig.guard, &half, FOREVER), 0);

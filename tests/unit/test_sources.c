@@ -349,3 +349,154 @@ Test(sources, of_an_attacker_do_not_grow_the_table)
 	cr_assert_leq(load.sources, 1000 + 64);
 	cr_assert_eq(load.pending, 0);
 }
+
+/* Who keeps account of those of the first rank. */
+static struct guard_source account[64];
+static size_t accounted;
+static unsigned told;
+static bool full;
+
+static bool is_on_account(const struct guard_source *source, size_t *at)
+{
+	for (*at = 0; *at < accounted; (*at)++)
+		if (memcmp(&account[*at], source, sizeof(*source)) == 0)
+			return true;
+	return false;
+}
+
+static bool keep_account(void *ctx, const struct guard_source *source, bool first)
+{
+	size_t i;
+
+	(void)ctx;
+	told++;
+	cr_assert_neq(is_on_account(source, &i), first, "only changes are told");
+	if (first && full)
+		return false;
+	if (first)
+		account[accounted++] = *source;
+	else
+		account[i] = account[--accounted];
+	return true;
+}
+
+static bool is_accounted(const struct guard_source *source)
+{
+	size_t i;
+
+	return is_on_account(source, &i);
+}
+
+static void review_all(uint64_t now)
+{
+	for (int i = 0; i < CH_SOURCES_PARTS; i++)
+		ch_sources_review(sources, now);
+}
+
+Test(sources, tells_who_is_of_the_first_rank_and_only_changes)
+{
+	struct guard_source source = at("192.0.2.1:1");
+	struct guard_source stranger = at("192.0.2.2:1");
+
+	ch_sources_follow(sources, keep_account, NULL);
+	visit(&source, T0);
+	ch_sources_succeed(sources, &source, T0);
+	cr_assert_eq(told, 0);
+	ch_sources_end(sources, &source, CH_SESSION_GOOD, T0);
+	cr_assert(is_accounted(&source));
+	for (uint64_t i = 0; i < 10; i++) {
+		visit(&source, T0 + (i + 10) * S);
+		visit(&stranger, T0 + (i + 10) * S);
+		review_all(T0 + (i + 10) * S);
+	}
+	cr_assert_eq(told, 1);
+	for (int i = 0; i < 10; i++)
+		visit(&source, T0 + 100 * S);
+	cr_assert_not(is_accounted(&source), "it is busy");
+	cr_assert_eq(told, 2);
+	visit(&source, T0 + 200 * S);
+	cr_assert(is_accounted(&source));
+	ch_sources_succeed(sources, &source, T0 + 200 * S);
+	ch_sources_end(sources, &source, CH_SESSION_FAULT, T0 + 200 * S);
+	cr_assert_not(is_accounted(&source));
+	cr_assert_eq(told, 4);
+}
+
+Test(sources, tells_of_those_that_a_file_names)
+{
+	struct guard_source source = at("192.0.2.1:1");
+	struct guard_prefix prefix = {.bits = 128, .source = source};
+
+	ch_sources_follow(sources, keep_account, NULL);
+	cr_assert_eq(ch_sources_know(sources, &prefix, T0 + 100 * S, T0), 0);
+	cr_assert(is_accounted(&source));
+	visit(&source, T0 + 100 * S);
+	cr_assert_not(is_accounted(&source), "its time is over");
+}
+
+Test(sources, tells_again_what_was_not_noted)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	ch_sources_follow(sources, keep_account, NULL);
+	full = true;
+	ch_sources_succeed(sources, &source, T0);
+	ch_sources_end(sources, &source, CH_SESSION_GOOD, T0);
+	cr_assert_eq(told, 1);
+	full = false;
+	visit(&source, T0 + S);
+	cr_assert(is_accounted(&source));
+}
+
+Test(sources, sees_in_a_review_what_time_alone_changed)
+{
+	struct guard_source open = at("192.0.2.1:1");
+	struct guard_source busy = at("192.0.2.2:1");
+
+	ch_sources_follow(sources, keep_account, NULL);
+	ch_sources_succeed(sources, &open, T0);
+	for (int i = 0; i < 10; i++)
+		visit(&busy, T0);
+	ch_sources_succeed(sources, &busy, T0);
+	ch_sources_end(sources, &busy, CH_SESSION_GOOD, T0);
+	review_all(T0 + S);
+	cr_assert_eq(told, 0);
+	review_all(T0 + 10 * S);
+	cr_assert(is_accounted(&open), "its session lasts");
+	cr_assert(is_accounted(&busy), "it is calm");
+	review_all(T0 + 86400 * S);
+	cr_assert(is_accounted(&open));
+	cr_assert_not(is_accounted(&busy), "its time is over");
+}
+
+Test(sources, reviews_each_of_many)
+{
+	ch_sources_follow(sources, keep_account, NULL);
+	for (uint8_t i = 0; i < 64; i++) {
+		struct guard_source source = at("192.0.2.1:1");
+
+		source.bytes[15] = i;
+		ch_sources_succeed(sources, &source, T0);
+	}
+	review_all(T0 + 10 * S);
+	cr_assert_eq(accounted, 64);
+}
+
+Test(sources, tells_of_those_that_are_forgotten)
+{
+	struct ch_sources_options o = usual_sources(3);
+
+	o.most = 32;
+	ch_sources_configure(sources, &o);
+	ch_sources_follow(sources, keep_account, NULL);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct guard_source source = at("192.0.2.1:1");
+
+		memcpy(&source.bytes[12], &i, sizeof(i));
+		ch_sources_succeed(sources, &source, T0);
+		ch_sources_end(sources, &source, CH_SESSION_GOOD, T0);
+		cr_assert(is_accounted(&source));
+		cr_assert_leq(accounted, 32);
+	}
+	cr_assert_geq(accounted, 16);
+}

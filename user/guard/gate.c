@@ -110,8 +110,10 @@ static struct guard_rule kernel_rule(const struct ch_gate_rule *rule)
 	struct guard_rule made = {.limit = rule->limit, .log_one_in = rule->log_one_in};
 
 	/* What a SYN of a balancer says of who is behind it is nothing. */
-	if (rule->action == CH_GATE_ACTION_PERMIT || rule->action == CH_GATE_ACTION_PROXY)
+	if (rule->action == CH_GATE_ACTION_PERMIT)
 		made.action = GUARD_ACTION_PERMIT;
+	else if (rule->action == CH_GATE_ACTION_PROXY)
+		made.action = GUARD_ACTION_PROXY;
 	else if (rule->action == CH_GATE_ACTION_DROP)
 		made.action = GUARD_ACTION_DROP;
 	else if (rule->action == CH_GATE_ACTION_REJECT)
@@ -236,7 +238,7 @@ static int open_guard(struct ch_gate *gate, const struct ch_gate_options *option
 {
 	/* Room behind the bans in force: they are exchanged one by one. */
 	const struct ch_guard_options kernel = {.bans = options->sources.bans_most + 64,
-						.sources = options->sources.most,
+						.sources = ch_sources_room(options->sources.most),
 						.early = options->early != CH_GATE_EARLY_OFF};
 	int err;
 
@@ -255,6 +257,20 @@ static int open_guard(struct ch_gate *gate, const struct ch_gate_options *option
 			       : err;
 	ch_log(gate->log, CH_LOG_WARNING, "event=guard-in-user-space why=\"%s\"", gate->why);
 	return 0;
+}
+
+/*
+ * The kernel is told of a change only: sources of the first rank have a bit of their own, which
+ * stays as it was where the kernel has no room.
+ */
+static bool tell_first(void *ctx, const struct guard_source *source, bool first)
+{
+	struct ch_gate *gate = ctx;
+
+	if (first)
+		return ch_guard_know(gate->guard, source) == 0;
+	ch_guard_forget(gate->guard, source);
+	return true;
 }
 
 void ch_gate_tell_ban(struct ch_gate *gate, const struct ch_ban_change *change)
@@ -294,6 +310,8 @@ int ch_gate_new(const struct ch_gate_options *options, const struct ch_log *log,
 	err = ch_sources_new(&sources, &g->sources);
 	if (err == 0)
 		err = open_guard(g, options, error);
+	if (err == 0 && ch_gate_has_doors(g))
+		ch_sources_follow(g->sources, tell_first, g);
 	if (err == 0)
 		err = load_rules(g, options, error);
 	if (err == 0)
@@ -342,14 +360,22 @@ int ch_gate_reload(struct ch_gate *gate, const struct ch_gate_options *options,
 
 bool ch_gate_has_doors(const struct ch_gate *gate)
 {
-	(void)gate;
-	return false;
+	return gate->guard != NULL && ch_guard_steers(gate->guard);
 }
 
 int ch_gate_listen(struct ch_gate *gate, int listen_fd, const struct ch_gate_place *place)
 {
-	(void)place;
-	return gate->guard != NULL ? ch_guard_attach(gate->guard, listen_fd) : 0;
+	const struct ch_guard_place at = {place->listener, place->worker, place->door};
+	bool is_door = ch_gate_has_doors(gate) && place->listener < GUARD_LISTENERS;
+	int err = 0;
+
+	if (gate->guard == NULL)
+		return 0;
+	if (is_door && gate->settings.workers != place->workers) {
+		gate->settings.workers = place->workers;
+		err = ch_guard_set(gate->guard, &gate->settings);
+	}
+	return err == 0 ? ch_guard_attach(gate->guard, listen_fd, is_door ? &at : NULL) : err;
 }
 
 /* ---------------------------------------------------------------- arrivals */
@@ -634,5 +660,7 @@ void ch_gate_tick(struct ch_gate *gate, const struct ch_clocks *clocks)
 	if (gate->guard != NULL)
 		(void)ch_guard_events(gate->guard, log_event, gate);
 	ch_gate_tend_early(gate, clocks->now_ns);
+	if (ch_gate_has_doors(gate))
+		ch_sources_review(gate->sources, clocks->now_ns);
 	ch_gate_tend_files(gate, clocks);
 }

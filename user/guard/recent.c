@@ -137,6 +137,8 @@ static uint32_t forget_one(struct ch_recent *r)
 	for (int i = 0; i < FORGET_TRIES && at != 0; i++, at = entry_at(r, at)->newer)
 		if (worth(entry_at(r, at)) < worth(entry_at(r, victim)))
 			victim = at;
+	r->lost_first = entry_at(r, victim)->first;
+	r->lost = entry_at(r, victim)->source;
 	unchain(r, victim);
 	unlink_entry(r, victim);
 	return victim;
@@ -148,6 +150,7 @@ struct ch_recent_entry *ch_recent_touch(struct ch_recent *r, const struct guard_
 	uint32_t number = find_number(r, source);
 	struct ch_recent_entry *entry;
 
+	r->lost_first = false;
 	if (number != 0) {
 		unlink_entry(r, number);
 		make_newest(r, number);
@@ -166,7 +169,7 @@ struct ch_recent_entry *ch_recent_touch(struct ch_recent *r, const struct guard_
 	return entry;
 }
 
-const struct ch_recent_entry *ch_recent_at(const struct ch_recent *r, uint32_t n)
+struct ch_recent_entry *ch_recent_at(const struct ch_recent *r, uint32_t n)
 {
 	return entry_at(r, n + 1);
 }

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #define CH_RECENT_FAILURES_MAX 1000
-#define CH_RECENT_OPEN_MAX ((1u << 22) - 1)
+#define CH_RECENT_OPEN_MAX ((1u << 21) - 1)
 
 struct ch_recent_entry {
 	struct guard_source source;
@@ -18,7 +18,8 @@ struct ch_recent_entry {
 	uint64_t known_until_ns; /**< in good standing: a session from there was a good one */
 	/** @open > 0: since when no session from there misbehaved; else the first of @failures. */
 	uint64_t since_ns;
-	uint32_t open : 22;	/**< sessions; no more than it holds are counted */
+	uint32_t open : 21;	/**< sessions; no more than it holds are counted */
+	uint32_t first : 1;	/**< somebody was told that it is of the first rank */
 	uint32_t failures : 10; /**< at most CH_RECENT_FAILURES_MAX */
 	uint32_t pending;	/**< connections that log in */
 	uint32_t seldom_ms;	/**< bucket that tells busy sources from others */
@@ -33,6 +34,9 @@ struct ch_recent {
 	uint32_t mask; /**< of @slots, if there are any */
 	uint32_t count;
 	uint32_t oldest, newest;
+	/** Of the last touch: it forgot a source that was @first. */
+	bool lost_first;
+	struct guard_source lost;
 };
 
 /** @return NULL: it is not there */
@@ -45,5 +49,5 @@ struct ch_recent_entry *ch_recent_find(const struct ch_recent *recent,
 struct ch_recent_entry *ch_recent_touch(struct ch_recent *recent, const struct guard_source *source,
 					uint32_t most);
 /** The @n-th entry, in no order; @n < count. */
-const struct ch_recent_entry *ch_recent_at(const struct ch_recent *recent, uint32_t n);
+struct ch_recent_entry *ch_recent_at(const struct ch_recent *recent, uint32_t n);
 void ch_recent_deinit(struct ch_recent *recent);

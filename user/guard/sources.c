@@ -14,7 +14,7 @@
 #define HASH_FUNCTION(key, len, value) ((value) = (unsigned)ch_hash(key, len))
 #include <uthash.h>
 
-#define STRIPES 32
+#define STRIPES CH_SOURCES_PARTS
 #define LEVEL_MOST 31
 /* Sessions that last so long without a fault are good ones. */
 #define GOOD_NS 2000000000ull
@@ -22,6 +22,9 @@
 #define SELDOM_MS 1000
 #define SELDOM_BURST 5
 #define SELDOM_MOST (2 * SELDOM_BURST) /* so soon a busy one counts as seldom again, in SELDOM_MS */
+
+/* So many changes are told under a lock: each is a system call. */
+#define TELL_STEP 16
 
 struct stripe {
 	pthread_mutex_t lock;
@@ -40,6 +43,9 @@ struct ch_sources {
 	struct stripe stripes[STRIPES];
 	pthread_mutex_t ban_lock;
 	struct kept_ban *bans;
+	ch_sources_first_fn *first_fn; /**< may be NULL */
+	void *first_ctx;
+	uint32_t reviewed; /**< stripe that is looked at next */
 };
 
 int ch_sources_new(const struct ch_sources_options *options, struct ch_sources **sources)
@@ -88,6 +94,12 @@ void ch_sources_configure(struct ch_sources *s, const struct ch_sources_options 
 		pthread_mutex_unlock(&s->stripes[i].lock);
 }
 
+void ch_sources_follow(struct ch_sources *s, ch_sources_first_fn *fn, void *ctx)
+{
+	s->first_fn = fn;
+	s->first_ctx = ctx;
+}
+
 void ch_source_of(const struct ch_sources *s, const struct ch_address *address,
 		  struct guard_source *source)
 {
@@ -127,7 +139,23 @@ static struct ch_recent_entry *find(struct stripe *stripe, const struct guard_so
 static struct ch_recent_entry *touch(struct ch_sources *s, struct stripe *stripe,
 				     const struct guard_source *source)
 {
-	return ch_recent_touch(&stripe->recent, source, s->options.most / STRIPES + 1);
+	struct ch_recent *recent = &stripe->recent;
+	struct ch_recent_entry *entry =
+		ch_recent_touch(recent, source, ch_sources_room(s->options.most) / STRIPES);
+
+	if (recent->lost_first)
+		s->first_fn(s->first_ctx, &recent->lost, false);
+	return entry;
+}
+
+/* Under the lock of its stripe. @return it was news */
+static bool tell(struct ch_sources *s, struct ch_recent_entry *entry, bool first)
+{
+	if (s->first_fn == NULL || entry->first == first)
+		return false;
+	if (s->first_fn(s->first_ctx, &entry->source, first))
+		entry->first = first;
+	return true;
 }
 
 static bool is_banned(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns)
@@ -168,12 +196,16 @@ static bool is_busy(int32_t ahead_ms)
 	return ahead_ms > SELDOM_BURST * SELDOM_MS;
 }
 
+static bool is_first(const struct ch_recent_entry *entry, uint64_t now_ns)
+{
+	return is_known(entry, now_ns) && !is_busy(seldom_ahead_ms(entry, now_ns));
+}
+
 bool ch_sources_is_first(struct ch_sources *s, const struct guard_source *source, uint64_t now_ns)
 {
 	struct stripe *stripe = lock_stripe(s, source);
 	const struct ch_recent_entry *entry = find(stripe, source);
-	bool first = entry != NULL && is_known(entry, now_ns) &&
-		     !is_busy(seldom_ahead_ms(entry, now_ns));
+	bool first = entry != NULL && is_first(entry, now_ns);
 
 	pthread_mutex_unlock(&stripe->lock);
 	return first;
@@ -226,6 +258,7 @@ void ch_sources_arrive(struct ch_sources *s, const struct guard_source *source, 
 	/* Without memory nobody is judged: the caps of the collector hold all the same. */
 	if (entry != NULL) {
 		info->rank = rank_of(entry, now_ns);
+		tell(s, entry, info->rank == CH_RANK_KNOWN);
 		info->pending = entry->pending;
 		if (info->verdict == CH_ARRIVAL_WELCOME)
 			info->verdict = judge(s, entry, now_ns, info);
@@ -288,8 +321,37 @@ void ch_sources_end(struct ch_sources *s, const struct guard_source *source,
 			entry->known_until_ns = 0;
 		if (end == CH_SESSION_FAULT)
 			entry->since_ns = now_ns;
+		tell(s, entry, is_first(entry, now_ns));
 	}
 	pthread_mutex_unlock(&stripe->lock);
+}
+
+/* @return where it goes on */
+static uint32_t review_step(struct ch_sources *s, struct stripe *stripe, uint32_t number,
+			    uint64_t now_ns)
+{
+	uint32_t end = number + CH_KNOWN_STEP;
+	int told = 0;
+
+	pthread_mutex_lock(&stripe->lock);
+	for (; number < end && number < stripe->recent.count && told < TELL_STEP; number++) {
+		struct ch_recent_entry *entry = ch_recent_at(&stripe->recent, number);
+
+		told += tell(s, entry, is_first(entry, now_ns));
+	}
+	end = number < stripe->recent.count ? number : 0;
+	pthread_mutex_unlock(&stripe->lock);
+	return end;
+}
+
+void ch_sources_review(struct ch_sources *s, uint64_t now_ns)
+{
+	struct stripe *stripe = &s->stripes[s->reviewed++ % STRIPES];
+	uint32_t number = 0;
+
+	do
+		number = review_step(s, stripe, number, now_ns);
+	while (number != 0);
 }
 
 /* Its standing as of now. @return until when it is known, 0 = it is not */
@@ -350,6 +412,8 @@ int ch_sources_know(struct ch_sources *s, const struct guard_prefix *prefix, uin
 		until_ns = now_ns + s->options.known_ns;
 	if (entry != NULL && entry->known_until_ns < until_ns)
 		entry->known_until_ns = until_ns;
+	if (entry != NULL)
+		tell(s, entry, is_first(entry, now_ns));
 	pthread_mutex_unlock(&stripe->lock);
 	return entry != NULL ? 0 : -ENOMEM;
 }

@@ -41,6 +41,15 @@ struct ch_sources_options {
 
 struct ch_sources;
 
+/** They are kept in so many parts of the same size. */
+#define CH_SOURCES_PARTS 32
+
+/** How many are remembered at most. */
+static inline uint32_t ch_sources_room(uint32_t most)
+{
+	return (most + CH_SOURCES_PARTS - 1) / CH_SOURCES_PARTS * CH_SOURCES_PARTS;
+}
+
 CH_NODISCARD int ch_sources_new(const struct ch_sources_options *options,
 				struct ch_sources **sources);
 void ch_sources_free(struct ch_sources *sources);
@@ -54,6 +63,20 @@ void ch_source_of(const struct ch_sources *sources, const struct ch_address *add
 #define CH_SOURCE_TEXT CH_PREFIX_TEXT
 void ch_source_format(const struct ch_sources *sources, const struct guard_source *source,
 		      char text[CH_SOURCE_TEXT]);
+
+/**
+ * Somebody keeps account of those sources whose next connection would be of CH_RANK_KNOWN. Called
+ * under a lock of that source, so that it hears changes in their order. @return it is noted; else
+ * it is told again
+ */
+typedef bool ch_sources_first_fn(void *ctx, const struct guard_source *source, bool first);
+/** Before the first source is there. */
+void ch_sources_follow(struct ch_sources *sources, ch_sources_first_fn *fn, void *ctx);
+/**
+ * Looks at the next one of the parts of all sources, by one thread and some times a second: some
+ * are known or are it no more just because time passed.
+ */
+void ch_sources_review(struct ch_sources *sources, uint64_t now_ns);
 
 enum ch_arrival {
 	CH_ARRIVAL_WELCOME,
