@@ -30,6 +30,11 @@ static const struct ch_config config = {
 };
 
 #define PIN_A "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+static const uint8_t pin_a[32] = {
+	0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa,
+	0xbb, 0xcc, 0xdd, 0xee, 0xff, 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
+	0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
+};
 
 static int parse(const struct ch_config *with, const char *csv, struct ch_devices **devices,
 		 char error[8192])
@@ -93,11 +98,6 @@ Test(devices, finds_by_name_identifier_and_pin)
 						"borg,SN1,r2,,\n"
 						"borg,SN2,r3,,\n"
 						"pin:sha256," PIN_A ",r4,,\n");
-	static const uint8_t pin[32] = {
-		0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa,
-		0xbb, 0xcc, 0xdd, 0xee, 0xff, 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
-		0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
-	};
 	uint8_t other[32];
 
 	cr_expect_eq(ch_devices_by_name(devices, "r3"), 2);
@@ -107,8 +107,8 @@ Test(devices, finds_by_name_identifier_and_pin)
 	cr_expect_eq(ch_devices_by_identifier(devices, 1, "SN1"), 1);
 	cr_expect_eq(ch_devices_by_identifier(devices, 0, "SN2"), CH_DEVICE_NONE);
 	cr_expect_eq(ch_devices_by_identifier(devices, 1, "sn2"), CH_DEVICE_NONE);
-	cr_expect_eq(ch_devices_by_pin(devices, pin), 3);
-	memcpy(other, pin, sizeof(other));
+	cr_expect_eq(ch_devices_by_pin(devices, pin_a), 3);
+	memcpy(other, pin_a, sizeof(other));
 	other[31] ^= 1;
 	cr_expect_eq(ch_devices_by_pin(devices, other), CH_DEVICE_NONE);
 	ch_devices_free(devices);
@@ -143,18 +143,13 @@ Test(devices, several_lines_of_one_name_are_identities_of_one_device)
 						"acme,SN2,r2,first,\n"
 						"borg,ldev-1,r1,first,default\n"
 						"pin-cert:sha256," PIN_A ",r1,first,\n");
-	static const uint8_t pin[32] = {
-		0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa,
-		0xbb, 0xcc, 0xdd, 0xee, 0xff, 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
-		0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
-	};
 
 	cr_expect_eq(ch_devices_count(devices), 2);
 	cr_expect_eq(ch_devices_live(devices), 2);
 	cr_expect_eq(ch_devices_by_identifier(devices, 0, "SN1"), 0);
 	cr_expect_eq(ch_devices_by_identifier(devices, 1, "ldev-1"), 0);
-	cr_expect_eq(ch_devices_by_cert(devices, pin), 0);
-	cr_expect_eq(ch_devices_by_pin(devices, pin), CH_DEVICE_NONE, "another kind of pin");
+	cr_expect_eq(ch_devices_by_cert(devices, pin_a), 0);
+	cr_expect_eq(ch_devices_by_pin(devices, pin_a), CH_DEVICE_NONE, "another kind of pin");
 	cr_expect_eq(ch_devices_by_identifier(devices, 0, "SN2"), 1);
 	ch_devices_free(devices);
 }

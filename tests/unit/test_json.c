@@ -133,6 +133,15 @@ Test(json, times_are_rfc3339)
 	expect("null");
 }
 
+Test(json, writes_a_digest_in_lower_case_digits)
+{
+	uint8_t digest[32] = {0x00, 0x1f, 0xa0};
+
+	digest[31] = 0xff;
+	ch_json_digest(&json, NULL, digest);
+	expect("\"001fa000000000000000000000000000000000000000000000000000000000ff\"");
+}
+
 Test(json, escapes_what_json_needs)
 {
 	expect_escaped("a\"b\\c/\b\f\n\r\t\x01\x1f\x7f", 14,

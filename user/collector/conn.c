@@ -420,6 +420,16 @@ void ch_conn_free_control(struct ch_conn *conn)
 	}
 }
 
+static void send_began(struct ch_worker *w, struct ch_conn *conn, int err)
+{
+	if (err != 0) {
+		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
+		return;
+	}
+	conn->sending = true;
+	conn->inflight++;
+}
+
 static void send_control(struct ch_worker *w, struct ch_conn *conn)
 {
 	struct ch_control_record *record = conn->control;
@@ -427,12 +437,7 @@ static void send_control(struct ch_worker *w, struct ch_conn *conn)
 		w->ring, conn->file, record->type, ch_control_record_data(record), record->len,
 		&record->scratch, ch_worker_user_data(conn, CH_OP_SEND_RECORD));
 
-	if (err != 0) {
-		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
-		return;
-	}
-	conn->sending = true;
-	conn->inflight++;
+	send_began(w, conn, err);
 }
 
 void ch_conn_control_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
@@ -540,12 +545,7 @@ void ch_conn_flush(struct ch_worker *w, struct ch_conn *conn)
 	err = w->ring->ops->send(w->ring, conn->file, conn->sent + conn->sent_at,
 				 conn->sent_len - conn->sent_at,
 				 ch_worker_user_data(conn, CH_OP_SEND));
-	if (err != 0) {
-		ch_conn_end(w, conn, CH_EV_ABORT, CH_REASON_INTERNAL, ch_error_text(err));
-		return;
-	}
-	conn->sending = true;
-	conn->inflight++;
+	send_began(w, conn, err);
 }
 
 void ch_conn_sent(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)

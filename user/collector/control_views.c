@@ -165,19 +165,6 @@ static const struct {
 	{CH_CAP_YANG_LIBRARY, "yang-library"},
 };
 
-static void put_hex(struct ch_json *json, const char *key, const uint8_t digest[32])
-{
-	static const char digits[] = "0123456789abcdef";
-	char text[65];
-
-	for (size_t i = 0; i < 32; i++) {
-		text[2 * i] = digits[digest[i] >> 4];
-		text[2 * i + 1] = digits[digest[i] & 15];
-	}
-	text[64] = '\0';
-	ch_json_str(json, key, text);
-}
-
 /* An IDevID lives to the year 9999, which is beyond 64 bits of nanoseconds. */
 static void put_seconds(struct ch_json *json, const char *key, uint64_t seconds)
 {
@@ -198,14 +185,14 @@ static void put_certificate(struct ch_json *json, const struct ch_device_view *v
 	if (!view->has_certificate)
 		return;
 	ch_json_bool(json, "extended_master_secret", view->extended_master_secret);
-	put_hex(json, "certificate_sha256", view->cert_sha256);
+	ch_json_digest(json, "certificate_sha256", view->cert_sha256);
 	put_seconds(json, "certificate_not_after", view->not_after);
 	ch_json_array(json, "issuers");
 	for (uint32_t i = 0; i < view->issuer_count; i++)
 		ch_json_str(json, NULL, view->issuers[i]);
 	ch_json_array_end(json);
 	if (view->issuer_count > 0)
-		put_hex(json, "anchor_sha256", view->anchor_sha256);
+		ch_json_digest(json, "anchor_sha256", view->anchor_sha256);
 }
 
 static void put_identities(struct ch_json *json, const struct ch_collector *collector,
@@ -407,8 +394,8 @@ static int put_quarantined(struct ch_buf *page, const struct ch_quarantine_view 
 
 	ch_json_init(&json, page);
 	ch_json_object(&json, NULL);
-	put_hex(&json, "spki_sha256", view->spki_sha256);
-	put_hex(&json, "cert_sha256", view->cert_sha256);
+	ch_json_digest(&json, "spki_sha256", view->spki_sha256);
+	ch_json_digest(&json, "cert_sha256", view->cert_sha256);
 	ch_json_str(&json, "manufacturer", view->manufacturer);
 	ch_json_str(&json, "identifier", view->identifier);
 	ch_json_str(&json, "peer", view->peer);

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEX_CAP 65
-
 /* --- the text behind it --- */
 
 struct ch_devices_text *ch_devices_text_new(struct ch_buf *buf)
@@ -119,23 +117,12 @@ bool ch_devices_identifier_known(const struct ch_devices *devices, const char *i
 	return ch_devices_find_identity(devices, &probe) != CH_DEVICE_NONE;
 }
 
-static void to_hex(const uint8_t digest[32], char hex[HEX_CAP])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (int i = 0; i < 32; i++) {
-		hex[2 * i] = digits[digest[i] >> 4];
-		hex[2 * i + 1] = digits[digest[i] & 15];
-	}
-	hex[HEX_CAP - 1] = '\0';
-}
-
 static uint32_t by_digest(const struct ch_devices *devices, const uint8_t digest[32],
 			  uint32_t manufacturer)
 {
-	char hex[HEX_CAP];
+	char hex[CH_HEX_CAP];
 
-	to_hex(digest, hex);
+	ch_hex(digest, hex);
 	return device_of(devices, hex, manufacturer);
 }
 
@@ -222,9 +209,9 @@ uint32_t ch_devices_pin_tag(const struct ch_devices *devices, const uint8_t cert
 {
 	/* As in a login: where both match, the certificate's line counts. */
 	bool cert = ch_devices_by_cert(devices, cert_sha256) != CH_DEVICE_NONE;
-	char hex[HEX_CAP];
+	char hex[CH_HEX_CAP];
 
-	to_hex(cert ? cert_sha256 : spki_sha256, hex);
+	ch_hex(cert ? cert_sha256 : spki_sha256, hex);
 	return ch_devices_identity_tag(cert ? CH_PIN_CERT : CH_PIN_SPKI, hex);
 }
 

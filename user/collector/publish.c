@@ -114,19 +114,6 @@ static void json_conn(struct ch_worker *w, struct ch_json *json, enum ch_event_k
 		ch_json_str(json, "via", ch_balancers_name(&w->shared->balancers, conn->via));
 }
 
-static void json_fingerprint(struct ch_json *json, const char *key, const uint8_t sha256[32])
-{
-	static const char digits[] = "0123456789abcdef";
-	char text[65];
-
-	for (int i = 0; i < 32; i++) {
-		text[2 * i] = digits[sha256[i] >> 4];
-		text[2 * i + 1] = digits[sha256[i] & 15];
-	}
-	text[64] = '\0';
-	ch_json_str(json, key, text);
-}
-
 /* One log line, at most 20 a second and worker, so that a storm cannot flood the log. */
 static void log_conn(struct ch_worker *w, enum ch_log_level level, enum ch_event_kind kind,
 		     const struct ch_conn *conn, const char *detail)
@@ -198,8 +185,8 @@ void ch_publish_end(struct ch_worker *w, struct ch_conn *conn, const char *detai
 
 		ch_json_str(&json, "manufacturer", config->manufacturers[id->manufacturer].name);
 		ch_json_str(&json, "identifier", id->identifier);
-		json_fingerprint(&json, "cert_sha256", id->cert_sha256);
-		json_fingerprint(&json, "spki_sha256", id->spki_sha256);
+		ch_json_digest(&json, "cert_sha256", id->cert_sha256);
+		ch_json_digest(&json, "spki_sha256", id->spki_sha256);
 	}
 	line_end(w, &json, CH_SPOOL_EVENTS);
 }
@@ -324,7 +311,7 @@ void ch_publish_expiring(struct ch_worker *w, const struct ch_config_certificate
 	ch_json_str(&json, certificate->anchor ? "manufacturer" : "credential", certificate->owner);
 	ch_json_str(&json, "option", certificate->option);
 	ch_json_str(&json, "subject", facts->subject);
-	json_fingerprint(&json, "sha256", facts->sha256);
+	ch_json_digest(&json, "sha256", facts->sha256);
 	ch_json_int(&json, "days_left", days);
 	line_end(w, &json, CH_SPOOL_EVENTS);
 }

@@ -127,3 +127,14 @@ void ch_buf_consume(struct ch_buf *buf, size_t len)
 	if (buf->len > 0)
 		memmove(buf->data, buf->data + len, buf->len);
 }
+
+void ch_hex(const uint8_t digest[32], char text[CH_HEX_CAP])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < 32; i++) {
+		text[2 * i] = digits[digest[i] >> 4];
+		text[2 * i + 1] = digits[digest[i] & 15];
+	}
+	text[CH_HEX_CAP - 1] = '\0';
+}

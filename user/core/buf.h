@@ -63,6 +63,12 @@ CH_NODISCARD int ch_buf_printf(struct ch_buf *buf, const char *fmt, ...) CH_PRIN
 /** Drops @len bytes (<= buf->len) from the front. An empty buffer keeps its memory. */
 void ch_buf_consume(struct ch_buf *buf, size_t len);
 
+/** Characters of a digest of 32 bytes as text, with its NUL. */
+#define CH_HEX_CAP 65
+
+/** Writes a digest as 64 hexadecimal digits in lower case. */
+void ch_hex(const uint8_t digest[32], char text[CH_HEX_CAP]);
+
 /** Takes @bytes of the budget. @return 0 or CH_E_BUDGET. NULL budget: always 0. */
 CH_NODISCARD int ch_budget_take(struct ch_budget *budget, uint64_t bytes);
 

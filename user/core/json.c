@@ -340,3 +340,11 @@ int ch_json_escape(struct ch_buf *out, struct ch_slice value)
 	}
 	return ch_buf_append(out, value.data + start, value.len - start);
 }
+
+void ch_json_digest(struct ch_json *json, const char *key, const uint8_t digest[32])
+{
+	char text[CH_HEX_CAP];
+
+	ch_hex(digest, text);
+	ch_json_str(json, key, text);
+}

@@ -35,5 +35,8 @@ void ch_json_bool(struct ch_json *json, const char *key, bool value);
 /** RFC 3339 UTC with milliseconds, from nanoseconds since 1970. 0 writes null. */
 void ch_json_time(struct ch_json *json, const char *key, uint64_t unix_ns);
 
+/** A digest in hexadecimal. */
+void ch_json_digest(struct ch_json *json, const char *key, const uint8_t digest[32]);
+
 /** Appends @value escaped for a JSON string, without quotes. @return as ch_buf_reserve. */
 CH_NODISCARD int ch_json_escape(struct ch_buf *out, struct ch_slice value);
