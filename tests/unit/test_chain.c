@@ -2,24 +2,12 @@
 /* links: tls core */
 /* sources: tests/unit/tls_fixture.c */
 /* Chains of every length and order, and which of several mistakes a device is told. */
-#include "tls_fixture.h"
+#include "world_rig.h"
 #include "user/tls/credential.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(chain, .init = setup, .fini = teardown);
 

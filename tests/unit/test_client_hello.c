@@ -2,7 +2,7 @@
 /* links: tls core */
 /* sources: tests/unit/tls_fixture.c */
 /* What a collector says before it knows who called, byte by byte; and whom it trusts by itself. */
-#include "tls_fixture.h"
+#include "world_rig.h"
 
 #include <criterion/criterion.h>
 #include <openssl/evp.h>
@@ -12,18 +12,6 @@
 /* Positions in a ClientHello record: 5 of the record, 4 of the message, 2 of the version. */
 #define RANDOM_AT 11
 #define SESSION_AT (RANDOM_AT + 32)
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(client_hello, .init = setup, .fini = teardown);
 

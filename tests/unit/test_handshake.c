@@ -2,7 +2,7 @@
 /* links: tls core */
 /* sources: tests/unit/tls_fixture.c */
 /* Handshakes between our two roles: what is negotiated, how they fail, and by what name. */
-#include "tls_fixture.h"
+#include "world_rig.h"
 #include "user/tls/context.h"
 #include "user/tls/credential.h"
 
@@ -11,18 +11,6 @@
 #include <string.h>
 
 static const uint16_t versions[] = {CH_TLS_1_2, CH_TLS_1_3};
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(handshake, .init = setup, .fini = teardown);
 

@@ -2,25 +2,13 @@
 /* links: tls core */
 /* sources: tests/unit/tls_fixture.c */
 /* The heartbeat extension in the hellos of both roles. */
-#include "tls_fixture.h"
+#include "world_rig.h"
 #include "user/core/heartbeat_mode.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
 static const uint16_t versions[] = {CH_TLS_1_2, CH_TLS_1_3};
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(handshake_heartbeat, .init = setup, .fini = teardown);
 

@@ -2,24 +2,12 @@
 /* links: tls core */
 /* sources: tests/unit/tls_fixture.c */
 /* What a session keeps of the chain that let it in. */
-#include "tls_fixture.h"
+#include "world_rig.h"
 #include "user/tls/credential.h"
 #include "user/tls/path.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(proof, .init = setup, .fini = teardown);
 

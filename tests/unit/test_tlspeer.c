@@ -5,24 +5,12 @@
  * Our keys and records against OpenSSL's own record layer: the handshake object of one end is
  * freed, the other end goes on with SSL_read and SSL_write.
  */
-#include "tls_fixture.h"
+#include "world_rig.h"
 #include "user/tls/credential.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(tlspeer, .init = setup, .fini = teardown);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: tls core */
 /* sources: tests/unit/tls_fixture.c */
-#include "tls_fixture.h"
+#include "world_rig.h"
 #include "user/tls/anchors.h"
 #include "user/tls/identity.h"
 
@@ -201,18 +201,6 @@ Test(trust, an_identity_has_hashes_and_expiry)
 }
 
 /* ---- anchors ---- */
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(anchors, .init = setup, .fini = teardown);
 

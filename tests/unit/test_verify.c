@@ -2,7 +2,7 @@
 /* links: tls core */
 /* sources: tests/unit/tls_fixture.c */
 /* The judgement over a device, through whole handshakes of both versions. */
-#include "tls_fixture.h"
+#include "world_rig.h"
 #include "user/tls/credential.h"
 
 #include <criterion/criterion.h>
@@ -10,18 +10,6 @@
 #include <string.h>
 
 static const uint16_t versions[] = {CH_TLS_1_2, CH_TLS_1_3};
-
-static struct fx_world world;
-
-static void setup(void)
-{
-	fx_world_init(&world);
-}
-
-static void teardown(void)
-{
-	fx_world_deinit(&world);
-}
 
 TestSuite(verify, .init = setup, .fini = teardown);
 
