@@ -99,4 +99,11 @@ out=$(timeout 20 "$BIN/callhomed" -c "$bad" 2>&1)
 if [ $? != 0 ]; then ok "same control socket: refused"; else not_ok "same control socket: refused"; fi
 matches "same control socket: text" "$out" 'callhomed.sock'
 stop_daemon
+
+# As a container or a service often has fewer cores than the machine.
+threads() { start_daemon && cli status --json | field threads && stop_daemon; }
+cores=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/$$/status)
+site cores 2 'limits: {max-sessions: 100}'
+equals "a thread for each core that the daemon may use" "$(threads)" $(($(nproc) < 128 ? $(nproc) : 128))
+equals "and for no other" "$(taskset -cp "${cores%%[-,]*}" $BASHPID >/dev/null && threads)" 1
 finish

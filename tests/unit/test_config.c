@@ -495,7 +495,8 @@ Test(config, names_bad_values_with_what_is_allowed)
 		 "are 1 to 16777216"},
 		{REST "limits: {threads: 129}\n",
 		 "dir/c.yaml:4:19: limits.threads: 129 is out of range; allowed are 1 to 128, and 0 "
-		 "(one per core, and more where max-sessions needs more file slots)"},
+		 "(one per core that callhomed may use, and more where max-sessions needs more file "
+		 "slots)"},
 		{REST "limits: {login-timeout: 10}\n",
 		 "dir/c.yaml:4:25: limits.login-timeout: \"10\" is not a duration; write a number with "
 		 "ms, s, min, h or d"},

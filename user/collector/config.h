@@ -132,7 +132,7 @@ struct ch_config {
 	uint64_t spool_file_bytes; /**< rotation */
 
 	/* limits: */
-	uint64_t threads;	      /**< 0 = one per core, more when max-sessions needs more slots */
+	uint64_t threads;	      /**< 0 = one per core of ours, more if max-sessions needs more */
 	uint64_t max_sessions;	      /**< connections of any state */
 	uint64_t max_handshakes;      /**< connections that are logging in */
 	uint64_t login_timeout_ns;    /**< accept to hello done */

@@ -422,7 +422,8 @@ const struct ch_option ch_options[] = {
 		 "the default too"},
 
 	{CH_SECTION_LIMITS, "threads", CH_OPTION_UINT, IN(threads), 1, 128, .fallback = "0",
-	 .zero = "one per core, and more where max-sessions needs more file slots",
+	 .zero = "one per core that callhomed may use, and more where max-sessions needs more file "
+		 "slots",
 	 .help = "threads that serve devices"},
 	{CH_SECTION_LIMITS, "max-sessions", CH_OPTION_UINT, IN(max_sessions), 1, 16777216,
 	 .fallback = "16384", .help = "connections in any state; more are reset and counted"},
