@@ -232,31 +232,48 @@ Test(worker, full_slot_table_refuses_and_gives_every_place_back)
 	cr_assert_eq(shared.handshakes.used, 4);
 }
 
-static void note_steps(void *ctx, const uint8_t *data, size_t len, bool done, int status)
+/* What a counter was when the answer to a request came. */
+struct note {
+	const _Atomic uint64_t *counter;
+	uint64_t before;
+	uint64_t at_reply;
+};
+
+static void note_counter(void *ctx, const uint8_t *data, size_t len, bool done, int status)
 {
+	struct note *note = ctx;
+
 	(void)data, (void)len, (void)done, (void)status;
-	*(uint64_t *)ctx = ch_stat(&worker.stats.handshake_steps);
+	note->at_reply = ch_stat(note->counter);
+}
+
+static void ask_noting(struct device *d, struct note *note)
+{
+	struct ch_conn *conn = log_in(d);
+
+	note->before = ch_stat(note->counter);
+	note->at_reply = UINT64_MAX;
+	ask_device_for(conn, note_counter, note);
+	pump(d);
+}
+
+static void turn_with_reply(struct device *d)
+{
+	device_say(d, "<rpc-reply message-id=\"1\"><ok/></rpc-reply>]]>]]>");
+	fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len, true);
+	turn();
 }
 
 Test(worker, reply_reaches_who_asked_before_any_handshake_goes_on)
 {
-	struct device *d = &pool[0];
-	struct ch_conn *conn = log_in(d);
-	struct ch_job *job = calloc(1, sizeof(*job) + 6);
-	uint64_t before = ch_stat(&worker.stats.handshake_steps);
-	uint64_t at_reply = UINT64_MAX;
+	struct note steps = {.counter = &worker.stats.handshake_steps};
 
-	*job = (struct ch_job){note_steps, &at_reply, .timeout_ns = 1000000000, .len = 6};
-	memcpy(job->operation, "<get/>", 6);
-	ch_session_request(&worker, conn, job);
-	pump(d);
+	ask_noting(&pool[0], &steps);
 	for (int i = 0; i < 2; i++)
 		accept_one();
-	device_say(d, "<rpc-reply message-id=\"1\"><ok/></rpc-reply>]]>]]>");
-	fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len, true);
-	turn();
-	cr_assert_eq(at_reply, before);
-	cr_assert_gt(ch_stat(&worker.stats.handshake_steps), before);
+	turn_with_reply(&pool[0]);
+	cr_assert_eq(steps.at_reply, steps.before);
+	cr_assert_gt(ch_stat(steps.counter), steps.before);
 }
 
 /* The kernel accepts a connection, which waits to be looked at. */
@@ -271,31 +288,16 @@ static void arrive(void)
 	fake_push(&ring, &accepted);
 }
 
-static void note_accepted(void *ctx, const uint8_t *data, size_t len, bool done, int status)
-{
-	(void)data, (void)len, (void)done, (void)status;
-	*(uint64_t *)ctx = ch_stat(&worker.stats.accepted);
-}
-
 Test(worker, reply_that_came_behind_arrivals_is_dealt_with_before_them)
 {
-	struct device *d = &pool[0];
-	struct ch_conn *conn = log_in(d);
-	struct ch_job *job = calloc(1, sizeof(*job) + 6);
-	uint64_t before = ch_stat(&worker.stats.accepted);
-	uint64_t at_reply = UINT64_MAX;
+	struct note accepted = {.counter = &worker.stats.accepted};
 
-	*job = (struct ch_job){note_accepted, &at_reply, .timeout_ns = 1000000000, .len = 6};
-	memcpy(job->operation, "<get/>", 6);
-	ch_session_request(&worker, conn, job);
-	pump(d);
+	ask_noting(&pool[0], &accepted);
 	arrive();
 	arrive();
-	device_say(d, "<rpc-reply message-id=\"1\"><ok/></rpc-reply>]]>]]>");
-	fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len, true);
-	turn();
-	cr_assert_eq(at_reply, before);
-	cr_assert_eq(ch_stat(&worker.stats.accepted), before + 2);
+	turn_with_reply(&pool[0]);
+	cr_assert_eq(accepted.at_reply, accepted.before);
+	cr_assert_eq(ch_stat(accepted.counter), accepted.before + 2);
 }
 
 /* The collector's end of a connection from @source; the other one is @far. */

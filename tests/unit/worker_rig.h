@@ -287,15 +287,20 @@ static inline void ignore_answer(void *ctx, const uint8_t *data, size_t len, boo
 	(void)ctx, (void)data, (void)len, (void)done, (void)status;
 }
 
-/* Application data of ours: a <get/>. */
-static inline void ask_device(struct ch_conn *conn)
+/* Application data of ours: a <get/>, whose answer @fn gets. */
+static inline void ask_device_for(struct ch_conn *conn, ch_reply_fn fn, void *ctx)
 {
 	struct ch_job *job = calloc(1, sizeof(*job) + 6);
 
 	cr_assert_not_null(job);
-	*job = (struct ch_job){.fn = ignore_answer, .timeout_ns = 1000000000, .len = 6};
+	*job = (struct ch_job){.fn = fn, .ctx = ctx, .timeout_ns = 1000000000, .len = 6};
 	memcpy(job->operation, "<get/>", 6);
 	ch_session_request(&worker, conn, job);
+}
+
+static inline void ask_device(struct ch_conn *conn)
+{
+	ask_device_for(conn, ignore_answer, NULL);
 }
 
 static inline void turn(void)
