@@ -300,6 +300,7 @@ Test(config_files, the_packaged_samples_are_right)
 				     &error), 0);
 	cr_expect_str_eq(config->devices_file, "/etc/callhome/devices.csv");
 	cr_expect_eq(config->listener_count, 2);
+	cr_expect_str_eq(config->guard.bans_file, "/var/lib/callhome/bans");
 	cr_assert_eq(ch_devices_parse(config, &csv, &devices, &error), 0);
 	cr_expect_eq(ch_devices_count(devices), 3);
 	ch_devices_free(devices);
