@@ -31,6 +31,24 @@ out=$("$BIN/callhomed" --check -c "$site/readme/callhomed.yaml" 2>&1)
 equals "the configuration of the README is fine" "$out" \
 	"$site/readme/callhomed.yaml: ok, 2 devices, control socket $site/readme/callhomed.sock"
 
+# unwritten PAGE: the options on stdin that the manual page lacks.
+unwritten()
+{
+	local option page
+	page=$(sed 's/\\-/-/g' "docs/man/$1")
+	grep -oE -e '(^| )--[a-z][a-z-]*' | sort -u | while read -r option; do
+		grep -qE -e "$option([^a-z-]|\$)" <<<"$page" || echo "$option"
+	done
+}
+equals "the manual of callhomed has all its options" "$("$BIN/callhomed" --help | unwritten callhomed.8)" ""
+equals "so has that of callhome" \
+	"$(for verb in $("$BIN/callhome" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do "$BIN/callhome" help "$verb"; done | unwritten callhome.1)" ""
+equals "so has that of callhome-crl" "$("$BIN/callhome-crl" --help | unwritten callhome-crl.8)" ""
+equals "so has that of callhome-sim" \
+	"$(for command in $("$BIN/callhome-sim" --help | sed -n 's/^  callhome-sim \([a-z-]*\) .*/\1/p'); do
+		"$BIN/callhome-sim" "$command" --help
+	done | unwritten callhome-sim.1)" ""
+
 refused "unknown key" 's/^spool:/sppol:/' 'FILE:14:1: unknown key sppol; did you mean "spool"?'
 refused "unknown key inside" 's/max-bytes/mx-bytes/' 'FILE:14:27: unknown key spool.mx-bytes; did you mean "max-bytes"?'
 refused "wrong word" 's/unknown: reject/unknown: maybe/' 'FILE:12:39: devices.unknown: "maybe" is not allowed; write one of: reject, quarantine'
