@@ -173,8 +173,9 @@ conformance: ## docs/conformance.md from the tags of the tests, with the results
 	@tests/tools/conformance $(wildcard $(BUILD)/check/results) > $(BUILD)/conformance.md
 	@mv $(BUILD)/conformance.md docs/conformance.md
 
-fsm-dot: $(BUILD)/fsm-dot ## the life of a connection as a graph (pipe it into dot -Tsvg)
-	@$<
+fsm-dot: ## the life of a connection as a graph (pipe it into dot -Tsvg)
+	@$(MAKE) $(jobs) $(BUILD)/fsm-dot >&2
+	@$(BUILD)/fsm-dot
 
 fuzz: ## every fuzz target for FUZZ_SECONDS=300, growing its corpus under $(BUILD)
 	@BUILD=$(BUILD) tests/fuzz/run.sh $(FUZZ_SECONDS)
@@ -198,8 +199,12 @@ install: all ## into DESTDIR, below PREFIX=/usr/local
 	install $(BUILD)/callhomed $(BUILD)/callhome-crl $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(BUILD)/libcallhome.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 include/callhome/*.h $(DESTDIR)$(PREFIX)/include/callhome
-	install -d $(DESTDIR)$(PREFIX)/share/doc/callhome
-	install -m 644 README.md LICENSE docs/*.md packaging/* $(DESTDIR)$(PREFIX)/share/doc/callhome
+	for part in . docs docs/img packaging; do \
+		install -d $(DESTDIR)$(PREFIX)/share/doc/callhome/$$part || exit 1; done
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/callhome
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/callhome/docs
+	install -m 644 docs/img/* $(DESTDIR)$(PREFIX)/share/doc/callhome/docs/img
+	install -m 644 packaging/* $(DESTDIR)$(PREFIX)/share/doc/callhome/packaging
 	for page in $(wildcard docs/man/*.[1-8]); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
