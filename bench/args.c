@@ -105,17 +105,43 @@ void sim_args_help(const struct sim_command_row *command)
 	printf("  %-28s %s\n", "--help", "this text");
 }
 
+static const char *how_to_write(enum sim_arg_type type)
+{
+	switch (type) {
+	case SIM_ARG_UINT:
+		return "write decimal digits only";
+	case SIM_ARG_SIZE:
+		return "write a number, or one with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB";
+	case SIM_ARG_DURATION:
+		return "write a number of seconds, or one with ms, s, min, h or d";
+	case SIM_ARG_RATE:
+		return "write a number such as 100 or 0.5";
+	case SIM_ARG_FLAG:
+	case SIM_ARG_TEXT:
+	case SIM_ARG_TEXTS:
+		break;
+	}
+	return "see --help";
+}
+
 static void complain(const struct sim_command_row *command, const struct sim_arg *arg,
 		     const char *text, int err)
 {
+	char min[CH_VALUE_TEXT], max[CH_VALUE_TEXT];
+
 	fprintf(stderr, "callhome-sim %s: --%s %s: %s", command->name, arg->name, text,
 		ch_error_text(err));
 	if (err == CH_E_RANGE && arg->type == SIM_ARG_DURATION)
-		fprintf(stderr, ": %llu to %llu ms", (unsigned long long)arg->min / 1000000,
-			(unsigned long long)arg->max / 1000000);
+		fprintf(stderr, ": %s to %s", ch_duration_text(arg->min, min),
+			ch_duration_text(arg->max, max));
+	else if (err == CH_E_RANGE && arg->type == SIM_ARG_SIZE)
+		fprintf(stderr, ": %s to %s", ch_size_text(arg->min, min),
+			ch_size_text(arg->max, max));
 	else if (err == CH_E_RANGE)
 		fprintf(stderr, ": %llu to %llu", (unsigned long long)arg->min,
 			(unsigned long long)arg->max);
+	else if (err == CH_E_SYNTAX)
+		fprintf(stderr, "; %s", how_to_write(arg->type));
 	fputc('\n', stderr);
 }
 

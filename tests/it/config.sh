@@ -49,6 +49,11 @@ equals "so has that of callhome-sim" \
 		"$BIN/callhome-sim" "$command" --help
 	done | unwritten callhome-sim.1)" ""
 
+equals "callhome-sim names the bounds of a time" "$("$BIN/callhome-sim" demo --duration 4 2>&1)" \
+	"callhome-sim demo: --duration 4: the value is out of range: 5s to 24h"
+equals "and says how to write a number" "$("$BIN/callhome-sim" run --rate 1e9 2>&1)" \
+	"callhome-sim run: --rate 1e9: the input is malformed; write a number such as 100 or 0.5"
+
 refused "unknown key" 's/^spool:/sppol:/' 'FILE:14:1: unknown key sppol; did you mean "spool"?'
 refused "unknown key inside" 's/max-bytes/mx-bytes/' 'FILE:14:27: unknown key spool.mx-bytes; did you mean "max-bytes"?'
 refused "wrong word" 's/unknown: reject/unknown: maybe/' 'FILE:12:39: devices.unknown: "maybe" is not allowed; write one of: reject, quarantine'

@@ -146,3 +146,22 @@ Test(option, reads_booleans_and_nothing_like_them)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_assert_eq(ch_parse_bool(bad[i], &value), CH_E_SYNTAX, "'%s'", bad[i]);
 }
+
+Test(option, writes_values_as_it_reads_them)
+{
+	static const char *const sizes[] = {"0B",      "1023B", "1KiB",	  "1025B",
+					    "1536KiB", "2GiB",	"1024TiB"};
+	static const char *const durations[] = {"0s",  "1ms",  "1500ms", "60s",
+						"90s", "2min", "1h",	 "24h"};
+	char text[CH_VALUE_TEXT];
+	uint64_t value;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		cr_assert_eq(ch_parse_size(sizes[i], 0, UINT64_MAX, &value), 0);
+		cr_assert_str_eq(ch_size_text(value, text), sizes[i]);
+	}
+	for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
+		cr_assert_eq(ch_parse_duration(durations[i], 0, UINT64_MAX, &value), 0);
+		cr_assert_str_eq(ch_duration_text(value, text), durations[i]);
+	}
+}

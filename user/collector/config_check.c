@@ -83,7 +83,7 @@ static void check_ceiling(struct ch_config_load *load, enum ch_section_id id, co
 {
 	const struct ch_option *option = ch_option_find(id, key);
 	struct ch_position at = place(load, id, 0, key);
-	char path[64], is[CH_BOUND_TEXT], most[CH_BOUND_TEXT];
+	char path[64], is[CH_VALUE_TEXT], most[CH_VALUE_TEXT];
 
 	if (*value <= ceiling)
 		return;

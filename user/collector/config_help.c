@@ -38,7 +38,7 @@ static int add_choices(struct ch_buf *line, const struct ch_option *option)
 
 static int add_range(struct ch_buf *line, const struct ch_option *option, const char *noun)
 {
-	char min[CH_BOUND_TEXT], max[CH_BOUND_TEXT];
+	char min[CH_VALUE_TEXT], max[CH_VALUE_TEXT];
 	int err = ch_buf_printf(line, "%s, %s to %s", noun,
 				ch_option_bound(option, option->min, min),
 				ch_option_bound(option, option->max, max));

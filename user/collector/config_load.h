@@ -3,6 +3,7 @@
 /* The steps of loading a configuration, in order; each stops the load if it found mistakes. */
 #include "config_index.h"
 #include "config_option.h"
+#include "user/core/option.h"
 
 /** One load on its way. */
 struct ch_config_load {
@@ -39,7 +40,6 @@ void ch_option_set(struct ch_config_load *load, const struct ch_option *option, 
 void ch_option_set_flag(struct ch_config_load *load, const struct ch_option *option, void *base,
 			const char *text, struct ch_position at);
 
-#define CH_BOUND_TEXT 32
 /** @value as a person would write it for the type of @option: "16MiB", "90s". @return @text */
 const char *ch_option_bound(const struct ch_option *option, uint64_t value,
-			    char text[CH_BOUND_TEXT]);
+			    char text[CH_VALUE_TEXT]);

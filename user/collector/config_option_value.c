@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config_load.h"
 #include "text.h"
-#include "user/core/option.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,27 +9,13 @@
 #include <string.h>
 
 const char *ch_option_bound(const struct ch_option *option, uint64_t value,
-			    char text[CH_BOUND_TEXT])
+			    char text[CH_VALUE_TEXT])
 {
-	static const char *const sizes[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-	uint64_t ms = value / 1000000;
-	size_t i = 0;
-
-	if (option->type == CH_OPTION_SIZE) {
-		for (; i < 4 && value >= 1024 && value % 1024 == 0; i++)
-			value /= 1024;
-		snprintf(text, CH_BOUND_TEXT, "%" PRIu64 "%s", value, sizes[i]);
-	} else if (option->type != CH_OPTION_DURATION) {
-		snprintf(text, CH_BOUND_TEXT, "%" PRIu64, value);
-	} else if (ms % 1000 != 0) {
-		snprintf(text, CH_BOUND_TEXT, "%" PRIu64 "ms", ms);
-	} else if (ms % 60000 != 0 || ms == 60000) {
-		snprintf(text, CH_BOUND_TEXT, "%" PRIu64 "s", ms / 1000);
-	} else if (ms % 3600000 != 0) {
-		snprintf(text, CH_BOUND_TEXT, "%" PRIu64 "min", ms / 60000);
-	} else {
-		snprintf(text, CH_BOUND_TEXT, "%" PRIu64 "h", ms / 3600000);
-	}
+	if (option->type == CH_OPTION_SIZE)
+		return ch_size_text(value, text);
+	if (option->type == CH_OPTION_DURATION)
+		return ch_duration_text(value, text);
+	snprintf(text, CH_VALUE_TEXT, "%" PRIu64, value);
 	return text;
 }
 
@@ -78,7 +63,7 @@ static void report_syntax(struct ch_config_load *load, const struct ch_option *o
 static void report_range(struct ch_config_load *load, const struct ch_option *option,
 			 const char *text, struct ch_position at)
 {
-	char path[64], min[CH_BOUND_TEXT], max[CH_BOUND_TEXT];
+	char path[64], min[CH_VALUE_TEXT], max[CH_VALUE_TEXT];
 
 	ch_option_path(option, path);
 	ch_option_bound(option, option->min, min);

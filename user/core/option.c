@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "option.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 struct unit {
@@ -102,4 +104,30 @@ int ch_parse_bool(const char *text, bool *value)
 		}
 	}
 	return CH_E_SYNTAX;
+}
+
+const char *ch_size_text(uint64_t bytes, char text[CH_VALUE_TEXT])
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	size_t unit = 0;
+
+	for (; unit < 4 && bytes >= 1024 && bytes % 1024 == 0; unit++)
+		bytes /= 1024;
+	snprintf(text, CH_VALUE_TEXT, "%" PRIu64 "%s", bytes, units[unit]);
+	return text;
+}
+
+const char *ch_duration_text(uint64_t ns, char text[CH_VALUE_TEXT])
+{
+	uint64_t ms = ns / 1000000;
+
+	if (ms % 1000 != 0)
+		snprintf(text, CH_VALUE_TEXT, "%" PRIu64 "ms", ms);
+	else if (ms % 60000 != 0 || ms <= 60000)
+		snprintf(text, CH_VALUE_TEXT, "%" PRIu64 "s", ms / 1000);
+	else if (ms % 3600000 != 0)
+		snprintf(text, CH_VALUE_TEXT, "%" PRIu64 "min", ms / 60000);
+	else
+		snprintf(text, CH_VALUE_TEXT, "%" PRIu64 "h", ms / 3600000);
+	return text;
 }

@@ -26,3 +26,11 @@ CH_NODISCARD int ch_parse_duration(const char *text, uint64_t min_ns, uint64_t m
 
 /** true/false, yes/no, on/off. @return 0 or CH_E_SYNTAX. */
 CH_NODISCARD int ch_parse_bool(const char *text, bool *value);
+
+/** Characters of a value as text, with its NUL. */
+#define CH_VALUE_TEXT 32
+
+/** As the parsers above read it, in the largest unit that loses nothing (of a duration: no days).
+ * @return @text */
+const char *ch_size_text(uint64_t bytes, char text[CH_VALUE_TEXT]);
+const char *ch_duration_text(uint64_t ns, char text[CH_VALUE_TEXT]);
