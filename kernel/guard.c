@@ -250,6 +250,8 @@ int ch_guard_attach(struct ch_guard *guard, int listen_fd, const struct ch_guard
 	if (place->listener >= GUARD_LISTENERS || place->worker >= GUARD_WORKERS)
 		return -EINVAL;
 	slot = guard_door_slot(place->listener, place->door, place->worker);
+	/* A socket that has a place takes none, not even its own: it leaves that first. */
+	(void)bpf_map_delete_elem(bpf_map__fd(guard->bpf->maps.doors), &slot);
 	err = put(guard->bpf->maps.doors, &slot, &value);
 	/* One program for all sockets at the address: to say so again changes nothing. */
 	return err == 0 ? attach(listen_fd, SO_ATTACH_REUSEPORT_EBPF, guard->bpf->progs.guard_steer)

@@ -511,6 +511,7 @@ static void works_without_capabilities(void)
 	struct guard_rule rules[GUARD_RULES] = {[6].action = GUARD_ACTION_DROP};
 	const struct ch_guard_prefix denied = prefix("10.77.8.0", 96 + 24, 6);
 	const struct ch_guard_options options = {.bans = 16, .sources = 64};
+	const struct ch_guard_place place = {.door = GUARD_DOOR_KNOWN};
 	struct guard_source bad = syns_source("10.77.9.1");
 	struct guard_source old = syns_source("10.77.7.1");
 	struct syns *by_rule = aim("10.77.8.1", 1, "10.76.0.1");
@@ -524,7 +525,8 @@ static void works_without_capabilities(void)
 	ch_guard_unban(guard, &old);
 	equal("without any capability: a ban", (uint64_t)-ch_guard_ban(guard, &bad, UINT64_MAX), 0);
 	equal("without any capability: a listener",
-	      (uint64_t)-ch_guard_attach(guard, listeners[0], NULL), 0);
+	      (uint64_t)-ch_guard_attach(guard, listeners[0], &place), 0);
+	equal("without any capability: a known source", (uint64_t)-ch_guard_know(guard, &old), 0);
 	syns_send(by_rule, 1);
 	syns_send(by_ban, 1);
 	equal("without any capability: other rules are in force", hits(6), 1);

@@ -317,6 +317,16 @@ Test(guard_doors, says_when_there_is_no_room_for_a_known_source)
 	cr_assert_eq(ch_guard_know(guard, &source), -E2BIG);
 }
 
+Test(guard_doors, take_a_socket_once_more)
+{
+	const struct ch_guard_place place = {.door = KNOWN};
+
+	open_doors(BACKLOG);
+	cr_assert_eq(ch_guard_know(guard, &device), 0);
+	cr_assert_eq(ch_guard_attach(guard, doors[KNOWN][0], &place), 0);
+	cr_assert(all_go(KNOWN, "127.0.0.2"));
+}
+
 Test(guard_doors, takes_no_place_beyond_those_there_are)
 {
 	const struct ch_guard_place places[] = {{.listener = GUARD_LISTENERS},

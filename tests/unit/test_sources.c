@@ -351,7 +351,7 @@ Test(sources, of_an_attacker_do_not_grow_the_table)
 }
 
 /* Who keeps account of those of the first rank. */
-static struct guard_source account[64];
+static struct guard_source account[1000];
 static size_t accounted;
 static unsigned told;
 static bool full;
@@ -471,15 +471,19 @@ Test(sources, sees_in_a_review_what_time_alone_changed)
 
 Test(sources, reviews_each_of_many)
 {
+	struct ch_sources_options o = usual_sources(3);
+
+	o.most = 10000;
+	ch_sources_configure(sources, &o);
 	ch_sources_follow(sources, keep_account, NULL);
-	for (uint8_t i = 0; i < 64; i++) {
+	for (uint32_t i = 0; i < 1000; i++) {
 		struct guard_source source = at("192.0.2.1:1");
 
-		source.bytes[15] = i;
+		memcpy(&source.bytes[12], &i, sizeof(i));
 		ch_sources_succeed(sources, &source, T0);
 	}
 	review_all(T0 + 10 * S);
-	cr_assert_eq(accounted, 64);
+	cr_assert_eq(accounted, 1000);
 }
 
 Test(sources, tells_of_those_that_are_forgotten)

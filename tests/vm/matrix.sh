@@ -55,6 +55,8 @@ guard()
 	claimed "guard: drops a banned source in the kernel" "$1" guard::drops_a_banned_source_silently_and_no_other
 	claimed "guard: drops and passes by rule, IPv4 and IPv6" "$1" \
 		"SYNs of IPv4 and IPv6 from another namespace are judged by rule" "and all others pass"
+	claimed "guard: known sources do not stand in line behind strangers" "$1" \
+		guard_doors::lets_the_known_in_at_once_while_strangers_stand_in_line
 	claimed "guard: works on when the capabilities are gone" "$1" \
 		"without any capability: other rules are in force" "without any capability: the ban is in force"
 	claimed "guard: early stage, in the driver (veth)" "$1" "early: the program is taken by the driver" \

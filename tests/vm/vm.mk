@@ -15,7 +15,7 @@ $(BUILD)/record-layers: $(call objs,tests/vm/record_layers.c tests/vm/pair.c tes
 
 vm-programs: all $(BUILD)/kernel-facts $(BUILD)/record-layers $(BUILD)/foreign/dev_openssl \
 		$(BUILD)/foreign/dev_gnutls $(BUILD)/guard-call $(BUILD)/guard-fire \
-		$(BUILD)/tests/test_guard $(BUILD)/tests/test_guard_run $(BUILD)/own-network
+		$(BUILD)/tests/test_guard $(BUILD)/tests/test_guard_doors $(BUILD)/tests/test_guard_run $(BUILD)/own-network
 	@:
 
 vm: ## the demo and every record layer on the kernel VM_KERNEL=6.1, in QEMU
