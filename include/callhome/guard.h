@@ -66,6 +66,8 @@ struct ch_collector_guard {
 	const char *mode;  /**< as configured: "auto", "require", "userspace", "off" */
 	const char *where; /**< "kernel" (and at accept), "accept", "off" */
 	char why[256];	   /**< why not in the kernel, although the mode wants it; "" */
+	uint32_t doors; /**< of each listener: 2, if known sources have one of their own; else 1 */
+	char doors_why[256]; /**< why one, although the guard works in the kernel; "" */
 	const char *early; /**< as configured: "off", "xdp", "xdp-generic" */
 	struct ch_collector_interface interfaces[CH_COLLECTOR_INTERFACES];
 	uint32_t interface_count;

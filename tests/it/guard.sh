@@ -121,6 +121,7 @@ fi
 claims kernel silent
 operator kernel silent
 matches "the status says that it works in the kernel" "$(cli status)" '^guard +in the kernel, and at accept \(guard.mode: require\)$'
+matches "doctor says that known devices have a door of their own" "$(cli doctor)" '^ok +known devices do not stand in line behind strangers$'
 matches "what the kernel drops is told" "$(cat "$site/daemon.log")" \
 	'event=guard verdict=denied at=kernel peer=127.2.3.4:[0-9]+ local=127.0.0.1:[0-9]+ ifindex=1 rule=foes'
 sim --devices 2 --duration 2s --no-reconnect >/dev/null 2>&1

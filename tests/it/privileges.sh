@@ -19,6 +19,7 @@ claims()
 	equals "$1: no program gives more of them" "$(tasks NoNewPrivs)" 1
 	equals "$1: status says so" "$(cli status --json | field capabilities)" "$2"
 	matches "$1: doctor says so" "$(cli doctor)" '^ok +callhomed gave up the privileges'
+	matches "$1: known devices have a door of their own" "$(cli doctor)" '^ok +known devices do not stand in line behind strangers$'
 	equals "$1: a denied prefix is silent in the kernel" "$(try 127.2.3.4)" silent
 	sed -i 's|127.2.0.0/16|127.4.0.0/16|' "$site/callhomed.yaml"
 	cli reload --wait >/dev/null || not_ok "$1: reload"

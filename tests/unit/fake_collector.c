@@ -24,6 +24,7 @@ struct ch_collector {
 	char operation[OPERATION_MOST];
 	uint32_t bans;
 	bool poor_guard;
+	bool one_door;
 	char guard_change[256];
 };
 
@@ -491,6 +492,11 @@ void fake_poor_guard(struct ch_collector *fake)
 	fake->poor_guard = true;
 }
 
+void fake_one_door(struct ch_collector *fake)
+{
+	fake->one_door = true;
+}
+
 const char *fake_guard_change(struct ch_collector *fake)
 {
 	return fake->guard_change;
@@ -573,8 +579,10 @@ void ch_collector_guard(const struct ch_collector *fake, struct ch_collector_gua
 	*view = (struct ch_collector_guard){
 		.mode = "auto",
 		.where = fake->poor_guard ? "accept" : "kernel",
+		.doors = fake->poor_guard || fake->one_door ? 1 : 2,
 		.early = fake->poor_guard ? "xdp" : "off",
-		.interfaces = {{"eth0", "native", ""}, {"eth1", NULL, "there is no interface eth1"}},
+		.interfaces = {{"eth0", "native", ""},
+			       {"eth1", NULL, "there is no interface eth1"}},
 		.interface_count = fake->poor_guard ? 2 : 0,
 		.v4_prefix = 32,
 		.v6_prefix = 64,
@@ -590,11 +598,14 @@ void ch_collector_guard(const struct ch_collector *fake, struct ch_collector_gua
 		.syncookies = !fake->poor_guard,
 		.backlog = 4096,
 		.somaxconn = fake->poor_guard ? 128 : 4096,
-		.verdicts = {{"pass", 900, 1900, 800, 1800, 0, 0}, {"banned", 70, 70, 0, 0, 40, 90}},
+		.verdicts = {{"pass", 900, 1900, 800, 1800, 0, 0},
+			     {"banned", 70, 70, 0, 0, 40, 90}},
 		.verdict_count = 2,
 	};
 	if (fake->poor_guard)
 		snprintf(view->why, sizeof(view->why), "CAP_BPF is missing");
+	if (fake->one_door)
+		snprintf(view->doors_why, sizeof(view->doors_why), "it needs another kernel");
 }
 
 size_t ch_collector_rules(const struct ch_collector *fake, struct ch_collector_rule *rules,

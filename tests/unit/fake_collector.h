@@ -34,6 +34,8 @@ void fake_set_bans(struct ch_collector *fake, uint32_t count);
 const char *fake_guard_change(struct ch_collector *fake);
 /** The guard works at accept only, and the host is not set up for it. */
 void fake_poor_guard(struct ch_collector *fake);
+/** The guard works in the kernel, but known sources have no door of their own. */
+void fake_one_door(struct ch_collector *fake);
 
 /** The identities of r0. */
 #define FAKE_R0_IDENTITIES                                                                         \

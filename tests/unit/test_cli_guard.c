@@ -145,6 +145,18 @@ static void expect_in(const char *line, int code, const char *part)
 	cr_expect_not_null(strstr(outcome.out, part), "%s", outcome.out);
 }
 
+Test(cli_guard_alone, status_and_doctor_say_why_there_is_but_one_door)
+{
+	serve_prepared(fake_one_door);
+	expect_in("status", 0,
+		  "guard          in the kernel, and at accept (guard.mode: auto); known sources "
+		  "have "
+		  "no door of their own: it needs another kernel\n");
+	expect_in("doctor", 1,
+		  "WRONG known devices do not stand in line behind strangers: it needs another "
+		  "kernel\n");
+}
+
 Test(cli_guard_alone, status_and_doctor_name_what_is_missing)
 {
 	serve_prepared(fake_poor_guard);

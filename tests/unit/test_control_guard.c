@@ -109,9 +109,9 @@ Test(control_guard, says_why_a_source_is_not_banned)
 	cr_expect_str_eq(fake_guard_change(fake), "", "nothing was done");
 }
 
-#define STATE(where, why, early, cookies, somaxconn)                                               \
-	"\"mode\":\"auto\",\"where\":\"" where "\",\"why\":\"" why "\",\"early\":" early      \
-	",\"dry_run\":false,"                                                                      \
+#define STATE(where, why, doors, early, cookies, somaxconn)                                        \
+	"\"mode\":\"auto\",\"where\":\"" where "\",\"why\":\"" why "\",\"doors\":" doors           \
+	",\"doors_why\":\"\",\"early\":" early ",\"dry_run\":false,"                               \
 	"\"limits\":{\"sessions\":{\"used\":987,\"limit\":10000},"                                 \
 	"\"handshakes\":{\"used\":13,\"limit\":500},"                                              \
 	"\"sources\":{\"used\":1200,\"limit\":16384},\"bans\":{\"used\":2,\"limit\":1024}},"       \
@@ -122,7 +122,7 @@ Test(control_guard, shows_where_it_works_what_it_counted_and_how_close_its_limit
 	expect_body(
 		"GET", "/v1/guard",
 		"{" STATE(
-			"kernel", "", "{\"stage\":\"off\",\"interfaces\":[]}", "true",
+			"kernel", "", "2", "{\"stage\":\"off\",\"interfaces\":[]}", "true",
 			"4096") ",\"v4_prefix\":32,\"v6_prefix\":64,"
 				"\"logging_in\":13,\"bans_failed\":0,\"reset\":null,\"verdicts\":["
 				"{\"verdict\":\"pass\",\"early\":0,\"kernel\":900,\"accept\":800,"
@@ -137,13 +137,15 @@ Test(control_guard, is_part_of_the_status)
 
 	fake_poor_guard(fake);
 	answer = request("GET", "/v1/status", NULL);
-	cr_expect_not_null(strstr(answer.body, "\"guard\":{" STATE(
-				"accept", "CAP_BPF is missing",
-				"{\"stage\":\"xdp\",\"interfaces\":[{\"interface\":\"eth0\","
-				"\"mode\":\"native\",\"why\":\"\"},{\"interface\":\"eth1\","
-				"\"mode\":\"none\",\"why\":\"there is no interface eth1\"}]}",
-				"false", "128") "}"),
-			   "%s", answer.body);
+	cr_expect_not_null(
+		strstr(answer.body,
+		       "\"guard\":{" STATE(
+			       "accept", "CAP_BPF is missing", "1",
+			       "{\"stage\":\"xdp\",\"interfaces\":[{\"interface\":\"eth0\","
+			       "\"mode\":\"native\",\"why\":\"\"},{\"interface\":\"eth1\","
+			       "\"mode\":\"none\",\"why\":\"there is no interface eth1\"}]}",
+			       "false", "128") "}"),
+		"%s", answer.body);
 	free(answer.text);
 }
 

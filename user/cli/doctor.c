@@ -63,6 +63,7 @@ static int examine_early(const struct cli *cli, const json_t *early)
 static int examine_guard(const struct cli *cli, const json_t *guard)
 {
 	const char *why = json_string_value(json_object_get(guard, "why"));
+	const char *doors_why = json_string_value(json_object_get(guard, "doors_why"));
 	const json_t *limits = json_object_get(guard, "limits");
 	unsigned long long somaxconn = number(guard, "host", "somaxconn");
 	unsigned long long bans = number(limits, "bans", "limit");
@@ -72,6 +73,10 @@ static int examine_guard(const struct cli *cli, const json_t *guard)
 		return 0;
 	wrong += finding(cli, why == NULL || why[0] == '\0',
 			 "the guard works where guard.mode wants it", why);
+	/* What is missing without the kernel was told. */
+	if (number(guard, NULL, "doors") > 1 || (doors_why != NULL && doors_why[0] != '\0'))
+		wrong += finding(cli, number(guard, NULL, "doors") > 1,
+				 "known devices do not stand in line behind strangers", doors_why);
 	wrong += examine_early(cli, json_object_get(guard, "early"));
 	wrong += finding(
 		cli, json_is_true(json_object_get(json_object_get(guard, "host"), "syncookies")),

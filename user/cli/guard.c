@@ -51,6 +51,7 @@ void guard_print_where(const struct cli *cli, const json_t *guard)
 {
 	const char *where = member_text(guard, "where");
 	const char *why = member_text(guard, "why");
+	const char *doors_why = member_text(guard, "doors_why");
 
 	if (strcmp(where, "off") == 0)
 		fputs("off", stdout);
@@ -62,6 +63,10 @@ void guard_print_where(const struct cli *cli, const json_t *guard)
 	if (why[0] != '\0') {
 		fputs(": ", stdout);
 		output_bytes(cli, why, strlen(why), CLEAN_CELL);
+	}
+	if (doors_why[0] != '\0') {
+		fputs("; known sources have no door of their own: ", stdout);
+		output_bytes(cli, doors_why, strlen(doors_why), CLEAN_CELL);
 	}
 	print_early(cli, json_object_get(guard, "early"));
 	if (json_is_true(json_object_get(guard, "dry_run")))

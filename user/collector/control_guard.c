@@ -201,6 +201,8 @@ static void put_state(struct ch_json *json, const struct ch_collector_guard *vie
 	ch_json_str(json, "mode", view->mode);
 	ch_json_str(json, "where", view->where);
 	ch_json_str(json, "why", view->why);
+	ch_json_uint(json, "doors", view->doors);
+	ch_json_str(json, "doors_why", view->doors_why);
 	put_early(json, view);
 	ch_json_bool(json, "dry_run", view->dry_run);
 	ch_json_object(json, "limits");

@@ -20,6 +20,7 @@
 _Static_assert(CH_SOURCE_TEXT <= CH_COLLECTOR_SOURCE, "a source fits");
 _Static_assert(CH_ADDRESS_TEXT <= CH_COLLECTOR_SOURCE, "a listener fits");
 _Static_assert(CH_GUARD_WHY <= sizeof(((struct ch_collector_guard *)0)->why), "the reason fits");
+_Static_assert(CH_GUARD_WHY <= sizeof(((struct ch_collector_guard *)0)->doors_why), "and that one");
 _Static_assert(CH_EARLY_INTERFACES == CH_COLLECTOR_INTERFACES, "the interfaces fit");
 _Static_assert(CH_EARLY_NAME == sizeof(((struct ch_collector_interface *)0)->name), "and names");
 _Static_assert(CH_EARLY_WHY == sizeof(((struct ch_collector_interface *)0)->why), "and reasons");
@@ -185,6 +186,7 @@ void ch_collector_guard(const struct ch_collector *c, struct ch_collector_guard 
 		.where = gate.mode == CH_GATE_OFF ? "off"
 			 : gate.kernel		  ? "kernel"
 						  : "accept",
+		.doors = gate.doors ? GUARD_DOORS : 1,
 		.early = early_name(gate.early),
 		.dry_run = gate.dry_run,
 		.v4_prefix = gate.v4_bits,
@@ -205,6 +207,7 @@ void ch_collector_guard(const struct ch_collector *c, struct ch_collector_guard 
 		.reset_unix_ns = gate.reset_unix_ns,
 	};
 	memcpy(view->why, gate.why, sizeof(gate.why));
+	memcpy(view->doors_why, gate.doors_why, sizeof(gate.doors_why));
 	view_interfaces(&gate, view);
 	view_verdicts(&gate, view);
 }

@@ -174,6 +174,8 @@ struct ch_gate_view {
 	enum ch_gate_mode mode; /**< as configured */
 	bool kernel;		/**< it works in the kernel */
 	char why[CH_GUARD_WHY]; /**< why not */
+	bool doors;		/**< ch_gate_has_doors */
+	char doors_why[CH_GUARD_WHY]; /**< why the kernel has none although the guard works there */
 	enum ch_gate_early early; /**< as configured */
 	struct ch_early_state interfaces[CH_EARLY_INTERFACES];
 	size_t interface_count;

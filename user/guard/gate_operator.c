@@ -192,6 +192,7 @@ void ch_gate_read(struct ch_gate *gate, uint64_t now_ns, struct ch_gate_view *vi
 	*view = (struct ch_gate_view){
 		.mode = gate->mode,
 		.kernel = gate->guard != NULL,
+		.doors = ch_gate_has_doors(gate),
 		.v4_bits = gate->v4_bits,
 		.v6_bits = gate->v6_bits,
 		.sources_most = gate->sources_most,
@@ -199,6 +200,8 @@ void ch_gate_read(struct ch_gate *gate, uint64_t now_ns, struct ch_gate_view *vi
 		.bans_failed = atomic_load(&gate->bans_failed),
 	};
 	memcpy(view->why, gate->why, sizeof(view->why));
+	if (gate->guard != NULL)
+		memcpy(view->doors_why, ch_guard_steers_why(gate->guard), sizeof(view->doors_why));
 	view->early = gate->early_stage;
 	if (gate->early != NULL)
 		view->interface_count = ch_early_read(gate->early, view->interfaces);
