@@ -32,9 +32,12 @@ enum {
 	PREFIXES_MOST = 100000,
 };
 
-/* EMPTY: nobody is banned or over a limit. FULL: 16,384 sources each. */
+/*
+ * EMPTY: nobody is banned or over a limit. FULL: 16,384 sources each. DOORS_KNOWN: all sources of
+ * V4 are known. Doors with EMPTY only, for a socket has one place.
+ */
 enum state { DETACHED, EMPTY, FULL };
-enum stage { SOCKET, DRIVER, GENERIC };
+enum stage { SOCKET, DOORS, DOORS_KNOWN, DRIVER, GENERIC };
 enum flood { NOBODY, V4, V4_BANNED, V4_LIMITED, V6, FLOODS };
 
 struct row {
@@ -46,6 +49,8 @@ struct row {
 	int reference; /* row of the ratio, or -1 */
 	enum stage stage;
 };
+
+enum { IPV6_UNGUARDED = 20 }; /* row */
 
 static const struct row rows[] = {
 	{"generator alone", DETACHED, NOBODY, 0, false, -1, SOCKET},
@@ -60,6 +65,10 @@ static const struct row rows[] = {
 	{"guard, 1 prefix, denied: dropped", EMPTY, V4, 1, true, 1, SOCKET},
 	{"guard, 1,000 prefixes, denied: dropped", EMPTY, V4, 1000, true, 1, SOCKET},
 	{"guard, 100,000 prefixes, denied: dropped", EMPTY, V4, 100000, true, 1, SOCKET},
+	{"guard with doors, no rule, admitted", EMPTY, V4, 0, false, 1, DOORS},
+	{"guard with doors, 100,000 prefixes, admitted", EMPTY, V4, 100000, false, 1, DOORS},
+	{"guard with doors, known source, admitted", EMPTY, V4, 0, false, 1, DOORS_KNOWN},
+	{"guard with doors, 1 prefix, denied: dropped", EMPTY, V4, 1, true, 1, DOORS},
 	{"early in the driver, no rule, admitted", EMPTY, V4, 0, false, 1, DRIVER},
 	{"early in the driver, full tables, source is banned: dropped", FULL, V4_BANNED, 0, false,
 	 1, DRIVER},
@@ -68,16 +77,20 @@ static const struct row rows[] = {
 	 DRIVER},
 	{"early behind the driver, 1 prefix, denied: dropped", EMPTY, V4, 1, true, 1, GENERIC},
 	{"IPv6: no guard, admitted", DETACHED, V6, 0, false, -1, SOCKET},
-	{"IPv6: guard, no rule, admitted", EMPTY, V6, 0, false, 16, SOCKET},
-	{"IPv6: guard, 100,000 prefixes, admitted", EMPTY, V6, 100000, false, 16, SOCKET},
-	{"IPv6: guard, 100,000 prefixes, denied: dropped", EMPTY, V6, 100000, true, 16, SOCKET},
+	{"IPv6: guard, no rule, admitted", EMPTY, V6, 0, false, IPV6_UNGUARDED, SOCKET},
+	{"IPv6: guard, 100,000 prefixes, admitted", EMPTY, V6, 100000, false, IPV6_UNGUARDED,
+	 SOCKET},
+	{"IPv6: guard, 100,000 prefixes, denied: dropped", EMPTY, V6, 100000, true, IPV6_UNGUARDED,
+	 SOCKET},
+	{"IPv6: guard with doors, 100,000 prefixes, admitted", EMPTY, V6, 100000, false,
+	 IPV6_UNGUARDED, DOORS},
 	{"IPv6: early in the driver, 100,000 prefixes, denied: dropped", EMPTY, V6, 100000, true,
-	 16, DRIVER},
+	 IPV6_UNGUARDED, DRIVER},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
 static struct ch_guard *guards[FULL + 1];
-static int listeners[2];
+static int listeners[2][GUARD_DOORS];
 static struct syns *floods[FLOODS];
 static double cost[ROUNDS_MOST][ROWS]; /* CPU ns per SYN, the generator's own included */
 static int softirq_clock = -1; /* of the kernel thread that takes over when there is too much */
@@ -134,8 +147,9 @@ static void listen_at(int index, const char *text)
 	struct guard_source source = syns_source(text);
 
 	memcpy(address.ip, &source.bytes[index == 0 ? 12 : 0], index == 0 ? 4 : 16);
-	if (ch_sock_listen(&address, NULL, 4096, &listeners[index]) != 0)
-		errx(1, "no listener at %s", text);
+	for (int door = 0; door < GUARD_DOORS; door++)
+		if (ch_sock_listen(&address, NULL, 4096, &listeners[index][door]) != 0)
+			errx(1, "no listener at %s", text);
 }
 
 static struct syns *aim(int peer, const char *from, const char *to, uint8_t mac)
@@ -202,6 +216,7 @@ static void open_guard(struct ch_guard **guard)
 		.v4_bits = 32,
 		.v6_bits = 64,
 		.log = 1,
+		.workers = 1,
 		.listeners = {{syns_source("10.76.0.1"), PORT, 0, 1},
 			      {syns_source("fd76::1"), PORT, 0, 0}},
 	};
@@ -228,6 +243,46 @@ static void fill_tables(struct ch_guard *guard)
 		    ch_guard_limit(guard, &limited, UINT64_MAX) != 0)
 			errx(1, "no ban or bucket");
 	}
+}
+
+static void set_known(struct ch_guard *guard, bool known)
+{
+	struct guard_source source = syns_source("10.77.0.0");
+
+	for (uint32_t i = 0; i < SOURCES; i++) {
+		source.bytes[14] = (uint8_t)(i >> 8);
+		source.bytes[15] = (uint8_t)i;
+		if (!known)
+			ch_guard_forget(guard, &source);
+		else if (ch_guard_know(guard, &source) != 0)
+			errx(1, "no known source");
+	}
+}
+
+/* All sockets of a listener share what chooses among them. */
+static void choose_no_door(int fd)
+{
+	int unused = 0;
+
+	/* Fails only where nothing does. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof(unused));
+}
+
+static bool has_doors(const struct row *row)
+{
+	return row->stage == DOORS || row->stage == DOORS_KNOWN;
+}
+
+static void attach(const struct row *row, uint32_t listener, enum guard_door door)
+{
+	const struct ch_guard_place place = {.listener = listener, .door = door};
+	int fd = listeners[listener][door];
+
+	choose_no_door(fd);
+	if (row->state == DETACHED)
+		ch_guard_detach(fd);
+	else if (ch_guard_attach(guards[row->state], fd, has_doors(row) ? &place : NULL) != 0)
+		errx(1, "the guard cannot be attached");
 }
 
 static void prepare(int peer)
@@ -265,7 +320,7 @@ static struct ch_early *open_early(const struct row *row)
 	struct ch_early_state states[CH_EARLY_INTERFACES];
 	struct ch_early *early;
 
-	if (row->stage == SOCKET)
+	if (row->stage < DRIVER)
 		return NULL;
 	options.program = ch_guard_early_program(guards[row->state]);
 	options.locals = ch_guard_locals(guards[row->state]);
@@ -284,12 +339,10 @@ static double measure(const struct row *row)
 	struct ch_early *early = open_early(row);
 	uint64_t before, lost;
 
-	for (int i = 0; i < 2; i++) {
-		if (row->state == DETACHED)
-			ch_guard_detach(listeners[i]);
-		else if (ch_guard_attach(guards[row->state], listeners[i], NULL) != 0)
-			errx(1, "the guard cannot be attached");
-	}
+	for (uint32_t i = 0; i < 2; i++)
+		for (int door = 0; door < GUARD_DOORS; door++)
+			attach(row, i, (enum guard_door)door);
+	set_known(guards[EMPTY], row->stage == DOORS_KNOWN);
 	if (row->state != DETACHED)
 		set_rules(guards[row->state], row->prefixes, row->denied);
 	syns_send(floods[row->flood], WARM_UP);
