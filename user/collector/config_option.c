@@ -328,7 +328,8 @@ const struct ch_option ch_options[] = {
 	 .fallback = "50", .help = "how many of them at once"},
 	{CH_SECTION_GUARD, "known-rate", CH_OPTION_UINT, IN(guard.known_rate), 1, 1000000,
 	 .fallback = "200", .zero = "no limit",
-	 .help = "connections per second of a source that had good sessions: many may be behind one NAT"},
+	 .help = "connections per second of a source that had good sessions: many may be behind "
+		 "one NAT"},
 	{CH_SECTION_GUARD, "known-burst", CH_OPTION_UINT, IN(guard.known_burst), 1, 1000000,
 	 .fallback = "1000", .help = "how many of them at once"},
 	{CH_SECTION_GUARD, "source-logins", CH_OPTION_UINT, IN(guard.source_logins), 1, 1048576,
@@ -338,7 +339,8 @@ const struct ch_option ch_options[] = {
 	 .fallback = "512", .zero = "any number", .help = "the same of a known source"},
 	{CH_SECTION_GUARD, "known-time", CH_OPTION_DURATION, IN(guard.known_time_ns), SECOND,
 	 8760 * HOUR, 1, .fallback = "24h",
-	 .help = "how long a source stays known after its last good session; as long it is not banned "
+	 .help = "how long a source stays known after its last good session; as long it is not "
+		 "banned "
 		 "for failures: good devices would pay for a bad one behind the same NAT"},
 	{CH_SECTION_GUARD, "known-share", CH_OPTION_UINT, IN(guard.known_share), 1, 95,
 	 .fallback = "50", .zero = "none",
@@ -363,9 +365,9 @@ const struct ch_option ch_options[] = {
 		 "restart"},
 	{CH_SECTION_GUARD, "max-sources", CH_OPTION_UINT, IN(guard.max_sources), 64, 16777216,
 	 .fallback = "65536", .restart = true,
-	 .help = "sources remembered, about 130 bytes each; who was not seen for the longest time "
-		 "is "
-		 "forgotten; a change takes effect with a restart"},
+	 .help = "sources remembered, about 150 bytes each, and 80 more for a known one where the "
+		 "guard works in the kernel; who was not seen for the longest time is forgotten; a "
+		 "change takes effect with a restart"},
 	{CH_SECTION_GUARD, "max-bans", CH_OPTION_UINT, IN(guard.max_bans), 16, 1048576,
 	 .fallback = "16384", .restart = true,
 	 .help = "bans at a time; one more ends the one that would end first; a change takes "
