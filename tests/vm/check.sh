@@ -54,9 +54,8 @@ shows "kernel $kernel, record layer kernel" tests/vm/run.sh "$kernel" LAYER=kern
 shows "kernel $kernel, KeyUpdates, record layer kernel" tests/vm/run.sh "$kernel" LAYER=kernel tests/vm/guest-keyupdate.sh
 shows "kernel $kernel, heartbeats, record layer kernel" tests/vm/run.sh "$kernel" LAYER=kernel tests/vm/guest-heartbeat.sh
 shows "kernel $kernel, record streams" tests/vm/run.sh "$kernel" STREAMS=40 tests/vm/guest-layers.sh
-shows "kernel $kernel, guard" tests/vm/run.sh "$kernel" tests/vm/guest-guard.sh tests/it/guard.sh tests/it/guard_netns.sh \
-	bench/guard/pair.sh "$(command -v ip)"
-shows "kernel $kernel, privileges" tests/vm/run.sh "$kernel" tests/vm/guest-privileges.sh tests/it/privileges.sh "$(command -v setpriv)"
+shows "kernel $kernel, guard" tests/vm/run.sh "$kernel" tests/vm/guest-guard.sh
+shows "kernel $kernel, privileges" tests/vm/run.sh "$kernel" tests/vm/guest-privileges.sh
 wait
 cat "$out/here"
 echo "done"

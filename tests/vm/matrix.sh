@@ -50,13 +50,15 @@ claimed()
 guard()
 {
 	local code=0
-	guest "callhome: the guard" "$1" tests/vm/guest-guard.sh tests/it/guard.sh tests/it/guard_netns.sh \
-		bench/guard/pair.sh "$(command -v ip)" || code=1
+	guest "callhome: the guard" "$1" tests/vm/guest-guard.sh || code=1
 	claimed "guard: drops a banned source in the kernel" "$1" guard::drops_a_banned_source_silently_and_no_other
 	claimed "guard: drops and passes by rule, IPv4 and IPv6" "$1" \
 		"SYNs of IPv4 and IPv6 from another namespace are judged by rule" "and all others pass"
+	claimed "guard: works at accept without CAP_BPF" "$1" "without CAP_BPF the daemon says what is missing" \
+		"without CAP_BPF: a source is banned at the set number of failures"
 	claimed "guard: known sources do not stand in line behind strangers" "$1" \
-		guard_doors::lets_the_known_in_at_once_while_strangers_stand_in_line
+		guard_doors::lets_the_known_in_at_once_while_strangers_stand_in_line \
+		guard_doors::holds_for_the_answer_to_a_cookie_too
 	claimed "guard: works on when the capabilities are gone" "$1" \
 		"without any capability: other rules are in force" "without any capability: the ban is in force"
 	claimed "guard: early stage, in the driver (veth)" "$1" "early: the program is taken by the driver" \

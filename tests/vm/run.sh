@@ -3,11 +3,12 @@
 #
 # run.sh KERNEL [VAR=VALUE...] SCRIPT [FILE...]: runs SCRIPT in a virtual machine with that kernel (see
 # kernel.sh) and prints what it printed. SCRIPT is bash, with busybox beside it, and names the programs
-# of $BIN (default $BUILD) that it uses in a line "# needs: NAME...", and for how many devices it wants
+# of $BIN (default $BUILD) that it uses in lines "# needs: NAME...", programs of this machine in a line
+# "# tools: NAME...", more files in a line "# files: FILE..." and for how many devices it wants
 # certificates in a line "# pki: DEVICES...": an emulated processor takes many seconds to make them. It finds
-# the programs in BIN, the certificates in PKI, itself, guest.sh, tests/it/lib.sh and every FILE below the
-# present folder as here, and each VAR in its environment; it is root, has the loopback interface, no disk
-# and no network.
+# the programs in BIN, the tools in its PATH, the certificates in PKI, itself, guest.sh, tests/it/lib.sh and
+# every FILE below the present folder as here, and each VAR in its environment; it is root, has the loopback
+# interface, no disk and no network.
 #
 # Exit status: that of the script; 1 too when it printed a line "not ok ...", when the kernel warned,
 # oopsed or died, or when the script did not end in VM_SECONDS; 77, with a reason, where QEMU or the kernel cannot be had. The logs of the last run
@@ -40,14 +41,24 @@ for ((i = 0; i < $#; i++)); do
 	[[ ${given[i]} == *=* ]] || break
 done
 script=${given[i]:?}
-for name in $(sed -n '1,12s/^# needs: //p' "$script"); do
+# wanted WHAT: the words of these lines of the script
+wanted() { sed -n "1,12s/^# $1: //p" "$script"; }
+for name in $(wanted needs); do
 	if [ ! -x "$bin/$name" ]; then
 		echo "run.sh: $script needs $bin/$name: build it first" >&2
 		exit 2
 	fi
 	given+=("$bin/$name")
 done
-given+=(tests/it/lib.sh tests/tools/site-pki tests/vm/guest.sh)
+for name in $(wanted tools); do
+	if ! tool=$(command -v "$name"); then
+		echo "run.sh: no $name here, which $script needs (Debian: iproute2 openssl util-linux)" >&2
+		exit 77
+	fi
+	given+=("$tool")
+done
+# shellcheck disable=SC2207
+given+=($(wanted files) tests/it/lib.sh tests/tools/site-pki tests/vm/guest.sh)
 
 mkdir -p "$build/vm/log"
 run=$(mktemp -d "$build/vm/run.XXXXXX")
@@ -60,7 +71,7 @@ finish()
 }
 trap finish EXIT
 pki=${PKI:-$run/pki}
-for devices in $(sed -n '1,12s/^# pki: //p' "$script"); do
+for devices in $(wanted pki); do
 	BIN=$bin tests/tools/site-pki "$pki" "$devices" >/dev/null
 	given+=("$pki/pki-$devices")
 done

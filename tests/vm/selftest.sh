@@ -26,6 +26,9 @@ matches "the warning is shown" "$out" 'WARNING: CPU: 0 PID: 1 at a.c:1'
 guest 1 "a kernel that dies" 'echo c >/proc/sysrq-trigger; sleep 20'
 limit=3 guest 1 "a script that does not end" 'sleep 60'
 matches "its limit is named" "$out" 'did not end in 3 s'
+guest 0 "a tool of this machine comes before that of busybox" $'# tools: setpriv\nsetpriv --help | grep -e --bounding-set'
+guest 77 "a tool that this machine lacks" $'# tools: no-such-tool\nexit 0'
+matches "it is named" "$out" 'no no-such-tool here'
 VM_WITHOUT='chacha20poly1305' guest 0 "modules can be left out" '! grep chacha20poly1305 /proc/modules'
 guest 77 "a kernel that cannot be had" 'exit 0' no-such-suite
 guest 2 "a kernel nobody knows" 'exit 0' 1.2.3

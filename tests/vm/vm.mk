@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs on Debian kernels, in QEMU without KVM: kernels come from the machine's own Debian archive.
-VM_PACKAGES := qemu-system-x86 busybox-static cpio kmod xz-utils binutils iproute2
+VM_PACKAGES := qemu-system-x86 busybox-static cpio kmod xz-utils binutils iproute2 openssl util-linux
 VM_KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12 newest
 
@@ -15,7 +15,8 @@ $(BUILD)/record-layers: $(call objs,tests/vm/record_layers.c tests/vm/pair.c tes
 
 vm-programs: all $(BUILD)/kernel-facts $(BUILD)/record-layers $(BUILD)/foreign/dev_openssl \
 		$(BUILD)/foreign/dev_gnutls $(BUILD)/guard-call $(BUILD)/guard-fire \
-		$(BUILD)/tests/test_guard $(BUILD)/tests/test_guard_doors $(BUILD)/tests/test_guard_run $(BUILD)/own-network
+		$(BUILD)/tests/test_guard $(BUILD)/tests/test_guard_doors $(BUILD)/tests/test_guard_run \
+		$(BUILD)/own-network $(BUILD)/refuse-io-uring
 	@:
 
 vm: ## the demo and every record layer on the kernel VM_KERNEL=6.1, in QEMU
