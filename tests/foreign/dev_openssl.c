@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STAPLE_MAX 4096
+
 struct tls {
 	SSL_CTX *ctx;
 	SSL *ssl;
@@ -52,6 +54,22 @@ static void on_message(int sent, int version, int type, const void *data, size_t
 	fflush(stdout);
 }
 
+/* Asked by the collector for the status of our certificate. */
+static int on_status_request(SSL *ssl, void *arg)
+{
+	const struct options *options = arg;
+	FILE *file = fopen(options->staple, "rb");
+	unsigned char *der = OPENSSL_malloc(STAPLE_MAX);
+	size_t len;
+
+	if (file == NULL || der == NULL)
+		err(2, "%s", options->staple);
+	len = fread(der, 1, STAPLE_MAX, file);
+	fclose(file);
+	SSL_set_tlsext_status_ocsp_resp(ssl, der, (long)len);
+	return SSL_TLSEXT_ERR_OK;
+}
+
 static void configure(SSL_CTX *ctx, const struct options *options)
 {
 	int only = options->tls == 12 ? TLS1_2_VERSION : options->tls == 13 ? TLS1_3_VERSION : 0;
@@ -78,6 +96,10 @@ static void configure(SSL_CTX *ctx, const struct options *options)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 	if (options->no_ems)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+	if (options->staple != NULL) {
+		SSL_CTX_set_tlsext_status_cb(ctx, on_status_request);
+		SSL_CTX_set_tlsext_status_arg(ctx, (void *)options);
+	}
 	if (options->pad != 0)
 		check(SSL_CTX_set_block_padding(ctx, options->pad), "padding");
 	if (options->fragment != 0)

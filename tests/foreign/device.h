@@ -17,6 +17,7 @@ struct options {
 	const char *cert;    /**< PEM, the chain in it */
 	const char *key;
 	const char *ca;	     /**< of the collector's certificate */
+	const char *staple;  /**< DER of an OCSP response; NULL = none */
 	const char *ciphers; /**< in the syntax of the library */
 	const char *groups;
 	const char *sigalgs;

@@ -21,6 +21,7 @@ static const struct row {
 	{"cert", TEXT, offsetof(struct options, cert), "PEM file, the chain in it"},
 	{"key", TEXT, offsetof(struct options, key), "PEM file"},
 	{"ca", TEXT, offsetof(struct options, ca), "PEM file: who vouches for the collector"},
+	{"staple", TEXT, offsetof(struct options, staple), "DER file: an OCSP response (OpenSSL)"},
 	{"tls", NUMBER, offsetof(struct options, tls), "12 or 13; without it both"},
 	{"ciphers", TEXT, offsetof(struct options, ciphers), "in the syntax of the library"},
 	{"groups", TEXT, offsetof(struct options, groups), "likewise"},

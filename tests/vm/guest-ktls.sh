@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # needs: callhomed callhome callhome-sim foreign/dev_openssl
+# tools: openssl
 # pki: 48
 #
 # The record layer of *every* session, on both sides: a silent fall-back fails. In a guest with
 # LAYER=kernel; natively, or anywhere, with LAYER=user. The fleet (TLS 1.2 and 1.3, replies over many
 # records) stays up while devices on OpenSSL's own record layer send their first data in every shape that
 # a hand-over of the keys could lose: in one segment with the end of the handshake, byte by byte, before
-# our Finished (0.5-RTT), and with a FIN right behind.
+# our Finished (0.5-RTT), and with a FIN right behind. Two of them staple an OCSP response to their certificate.
 . "$(dirname "$0")/guest.sh"
 fleet_size=12
 notifications=3
@@ -54,6 +55,18 @@ credential()
 	cp "$key.key" "$site/$1.key"
 }
 
+# staple INDEX FILE: what the CA of that acme device says about it: good, for a day
+staple()
+{
+	local ca=$site/$1-ca.pem serial
+	awk '/BEGIN CERT/ { i++ } i == 2' "$site/$1.pem" >"$ca"
+	serial=$(openssl x509 -in "$site/$1.pem" -noout -serial)
+	printf 'V\t401231235959Z\t\t%s\tunknown\t/CN=x\n' "${serial#*=}" >"$site/$1.index"
+	openssl ocsp -issuer "$ca" -cert "$site/$1.pem" -reqout "$site/$1.request" &&
+		openssl ocsp -index "$site/$1.index" -CA "$ca" -rsigner "$ca" -rkey "$site/sim/acme-ca.key" -ndays 1 \
+			-reqin "$site/$1.request" -respout "$2"
+}
+
 of_device() { grep -F "\"device\":\"$device\"" "$site/spool/$1.ndjson" 2>/dev/null; }
 connected_event() { of_device events | grep '"event":"device-connected"'; }
 ended_event() { of_device events | grep '"event":"device-disconnected"'; }
@@ -70,6 +83,9 @@ call()
 	[[ " $* " != *' --close fin '* ]] || reason=truncated
 	log=$site/$device.log
 	credential $index
+	if [[ " $*" =~ ' --staple '([^ ]*) ]]; then
+		staple $index "${BASH_REMATCH[1]}" >"$log" 2>&1 || not_ok "$name: there is a staple" "$(cat "$log")"
+	fi
 	# so that the device knows before its handshake that a FIN follows the hello at once: it takes the
 	# signal when it first waits for the network
 	[ $reason != truncated ] || kill -STOP "$daemon"
@@ -143,12 +159,16 @@ for cipher in ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-ECDSA-AES256-GCM-SHA384 ECDHE-
 	shape "in one segment with the Finished" 1.2 $cipher
 	shape "in segments of 97 bytes" 1.2 $cipher --dribble 97 --size 3000
 done
+shape "with a staple" 1.3 TLS_AES_128_GCM_SHA256 --staple "$site/staple-1.3"
+shape "with a staple" 1.2 ECDHE-ECDSA-AES128-GCM-SHA256 --staple "$site/staple-1.2"
 shape "byte by byte" 1.3 TLS_AES_128_GCM_SHA256 --tickets 1 --dribble 1 --size 10
 shape "byte by byte" 1.2 ECDHE-ECDSA-AES128-GCM-SHA256 --dribble 1 --size 10
 shapes_end
 
 equals "the kernel sealed for each of these sessions" $(($(tls_stat TlsTxSw) - sealed)) "$(kernel_sessions $count)"
 equals "the kernel opened for each of these sessions" $(($(tls_stat TlsRxSw) - opened)) "$(kernel_sessions $count)"
+# row: C5c-ocsp
+equals "the staples are believed" "$(cli status --json | field staples)" 2
 equals "nothing was refused by a key" "$(tls_stat TlsDecryptError)" 0
 
 # While the fleet is up: what ended is closed, and not only noted (8 = CLOSE_WAIT: the device's FIN came,

@@ -80,6 +80,8 @@ for kernel; do
 	for layer in user kernel; do
 		guest "callhome: record-layer: $layer" "$kernel" LAYER=$layer tests/vm/guest-ktls.sh >>"$tmp/$kernel" || status=1
 	done
+	claimed "callhome: a device with a stapled OCSP response" "$kernel" "TLS 1.3 TLS_AES_128_GCM_SHA256, with a staple" \
+		"TLS 1.2 ECDHE-ECDSA-AES128-GCM-SHA256, with a staple" "the staples are believed" >>"$tmp/$kernel"
 	guest "callhome: KeyUpdates, record-layer: kernel" "$kernel" LAYER=kernel tests/vm/guest-keyupdate.sh >>"$tmp/$kernel" || status=1
 	guest "callhome: heartbeats, record-layer: kernel" "$kernel" LAYER=kernel tests/vm/guest-heartbeat.sh >>"$tmp/$kernel" || status=1
 	guest "callhome: streams, both record layers alike" "$kernel" STREAMS=40 tests/vm/guest-layers.sh >>"$tmp/$kernel" || status=1
