@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define SETTLE_MS 20
 #define WAIT_MS 150 /* a SYN that is dropped is sent again after a second */
 
 static inline struct guard_source v4(const char *text)
@@ -56,7 +57,7 @@ static inline int call_port(const char *source, uint16_t port)
 }
 
 /* How many connections wait at a listener that does not block; they are taken. */
-static inline int count_at(int fd)
+static inline int take_all(int fd)
 {
 	int count = 0;
 	int child;
@@ -65,6 +66,18 @@ static inline int count_at(int fd)
 		count++;
 		close(child);
 	}
+	return count;
+}
+
+/* The same, and what is under way: connect() may end before the listener has got the ACK. */
+static inline int count_at(int fd)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	int count = 0;
+
+	do
+		count += take_all(fd);
+	while (poll(&wait, 1, SETTLE_MS) > 0);
 	return count;
 }
 
@@ -83,12 +96,12 @@ static inline int listen_once_more(struct ch_address *address, int backlog)
 static inline bool goes_through(const int *doors, enum guard_door door, const char *source,
 				uint16_t port)
 {
-	int error = call_port(source, port);
-	int here = count_at(doors[door]);
-	int there =
-		count_at(doors[door == GUARD_DOOR_KNOWN ? GUARD_DOOR_ORDINARY : GUARD_DOOR_KNOWN]);
+	const enum guard_door other =
+		door == GUARD_DOOR_KNOWN ? GUARD_DOOR_ORDINARY : GUARD_DOOR_KNOWN;
+	struct pollfd wait = {.fd = doors[door], .events = POLLIN};
 
-	return error == 0 && here == 1 && there == 0;
+	return call_port(source, port) == 0 && poll(&wait, 1, WAIT_MS) == 1 &&
+	       take_all(doors[door]) == 1 && take_all(doors[other]) == 0;
 }
 
 /* Many, for one might come there by chance. */

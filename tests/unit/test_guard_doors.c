@@ -287,12 +287,13 @@ Test(guard_doors, belong_to_the_listener_that_the_kernel_found)
 	int everywhere[GUARD_DOORS];
 
 	for (int door = 0; door < GUARD_DOORS; door++) {
-		struct ch_guard_place place = {.listener = 1, .door = (enum guard_door)door};
+		struct ch_guard_place place = {.listener = 0, .door = (enum guard_door)door};
 
-		doors[door][0] = open_at(&at, &place, BACKLOG);
-		any.port = at.port;
-		place.listener = 0;
+		/* First this, for it finds a port that nobody has at any address. */
 		everywhere[door] = open_at(&any, &place, BACKLOG);
+		at.port = any.port;
+		place.listener = 1;
+		doors[door][0] = open_at(&at, &place, BACKLOG);
 	}
 	set(1);
 	settings.listeners[1] = settings.listeners[0];
