@@ -2,10 +2,13 @@
 #include "sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -271,6 +274,26 @@ void ch_sock_wake(int eventfd_fd)
 	/* It fails only when 2^64 - 2 wake-ups are unread, and then the reader is awake. */
 	if (write(eventfd_fd, &one, sizeof(one)) < 0)
 		errno = saved;
+}
+
+int ch_sock_reserve(uint64_t count)
+{
+	struct rlimit limit;
+	int any = ch_sock_eventfd();
+	int high;
+
+	if (any < 0)
+		return any;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && count > limit.rlim_cur)
+		count = limit.rlim_cur;
+	if (count > INT_MAX)
+		count = INT_MAX;
+	high = count > 0 ? fcntl(any, F_DUPFD_CLOEXEC, (int)count - 1) : -1;
+	if (high >= 0)
+		ch_sys.close(high);
+	ch_sys.close(any);
+	/* EMFILE: the last one is open, so the room is there. */
+	return high >= 0 || count == 0 || errno == EMFILE ? 0 : -errno;
 }
 
 static uint64_t read_clock(clockid_t clock)

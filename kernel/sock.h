@@ -94,6 +94,14 @@ CH_NODISCARD int ch_sock_eventfd(void);
 /** Wakes it; async-signal-safe. */
 void ch_sock_wake(int eventfd);
 
+/**
+ * Makes room for @count descriptors, or as many as RLIMIT_NOFILE allows, at once. The kernel grows
+ * the table by doubling it, and where the process has several threads whoever opens the one that is
+ * too many sleeps for a grace period of RCU, some 10 ms: call this while there is one thread.
+ * @return 0 or a negated errno
+ */
+CH_NODISCARD int ch_sock_reserve(uint64_t count);
+
 /** Monotonic nanoseconds. */
 uint64_t ch_now_ns(void);
 /** Nanoseconds since 1970. */

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -400,5 +402,45 @@ Test(sock, without_descriptors_every_maker_says_emfile, .init = fake_calls)
 	cr_assert_eq(fd, -1);
 	cr_assert_eq(ch_sock_probe(&loopback4), -EMFILE);
 	cr_assert_eq(ch_sock_eventfd(), -EMFILE);
+	cr_assert_eq(ch_sock_reserve(100), -EMFILE);
 	cr_assert_eq(closed, 0);
+}
+
+/* Of the table in the kernel. */
+static uint64_t descriptors_with_room(void)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	unsigned long size = 0;
+	char line[256];
+
+	cr_assert_not_null(status);
+	while (size == 0 && fgets(line, sizeof(line), status) != NULL)
+		(void)!sscanf(line, "FDSize: %lu", &size);
+	fclose(status);
+	return size;
+}
+
+Test(sock, room_for_descriptors_is_made_at_once_and_none_is_kept_open)
+{
+	int before = dup(0);
+
+	close(before);
+	cr_assert_lt(descriptors_with_room(), 1500);
+	cr_assert_eq(ch_sock_reserve(0), 0);
+	cr_assert_eq(ch_sock_reserve(1500), 0);
+	cr_assert_geq(descriptors_with_room(), 1500);
+	cr_assert_eq(dup(0), before);
+	cr_assert_eq(close(before), 0);
+}
+
+Test(sock, room_for_more_descriptors_than_there_may_be_is_room_for_all_that_may)
+{
+	struct rlimit limit;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = 700;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_eq(ch_sock_reserve(UINT64_MAX), 0);
+	cr_assert_geq(descriptors_with_room(), 700);
+	cr_assert_lt(descriptors_with_room(), 1500);
 }

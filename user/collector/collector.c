@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define WORKERS_MAX 128 /* an owner word has 8 bits for them */
+_Static_assert(WORKERS_MAX <= GUARD_WORKERS, "each worker has its doors");
 /* Descriptors kept for listeners, rings, spool, control clients and the libraries. */
 #define NOFILE_RESERVE 512
 #define RING_ENTRIES 4096
@@ -339,6 +340,18 @@ static int refuse_without_ring(const struct ch_probe *probe, struct ch_buf *text
 	return CH_E_UNSUPPORTED;
 }
 
+/*
+ * Of all that may log in at a time, and of the sessions where the kernel wants a descriptor of
+ * each: a table that grows in a storm makes the whole fleet wait.
+ */
+static int reserve_descriptors(const struct ch_shared *s)
+{
+	uint64_t count =
+		NOFILE_RESERVE + s->handshakes.limit + (uint64_t)s->worker_count * CH_ARRIVALS;
+
+	return ch_sock_reserve(s->fixed ? count : count + s->sessions.limit);
+}
+
 /* What may need a privilege: the guard's program, the ports. No thread exists behind it. */
 static int prepare(struct ch_collector *c, struct ch_buf *text)
 {
@@ -357,7 +370,9 @@ static int prepare(struct ch_collector *c, struct ch_buf *text)
 	c->somaxconn = probe.somaxconn;
 	set_limits(c, probe.nofile);
 	ch_ktls_probe(&c->shared.ktls);
-	err = init_workers(c, text);
+	err = reserve_descriptors(&c->shared);
+	if (err == 0)
+		err = init_workers(c, text);
 	return err == 0 && c->prepared_fn != NULL ? c->prepared_fn(c->prepared_ctx) : err;
 }
 
