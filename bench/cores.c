@@ -45,7 +45,7 @@ void sim_cores_init(struct sim_cores *cores)
 		take(&rest, &cores->sets[SIM_ROLE_FLEET]);
 	} else {
 		cores->ahead = may_go_ahead();
-		cores->sets[SIM_ROLE_FLEET] = cores->ahead ? cores->sets[SIM_ROLE_ATTACKER] : rest;
+		cores->sets[SIM_ROLE_FLEET] = rest;
 	}
 	cores->sets[SIM_ROLE_COLLECTOR] = rest;
 }
@@ -68,7 +68,7 @@ const char *sim_cores_of_fleet(const struct sim_cores *cores)
 	if (!cores->apart)
 		return "shared by all";
 	if (cores->ahead)
-		return "shared with attackers, ahead of them";
+		return "shared with the collector, ahead of it";
 	return CPU_EQUAL(&cores->sets[SIM_ROLE_FLEET], &cores->sets[SIM_ROLE_COLLECTOR])
 		       ? "shared with the collector"
 		       : "own";
