@@ -93,7 +93,7 @@ static int op_accept(struct ch_ring *base, int listen_fd, uint64_t user_data)
 
 	if (sqe == NULL)
 		return err;
-	io_uring_prep_multishot_accept(sqe, listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	io_uring_prep_accept(sqe, listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	finish(sqe, plain_file(listen_fd), user_data);
 	return 0;
 }
@@ -130,6 +130,17 @@ static int op_recv_exact(struct ch_ring *base, struct ch_file file, void *into, 
 	io_uring_prep_recv(sqe, file.index, into, len, MSG_WAITALL);
 	finish(sqe, file, user_data);
 	return 0;
+}
+
+static uint32_t op_take(struct ch_ring *base, struct ch_file file, void *into, uint32_t len)
+{
+	ssize_t got;
+
+	(void)base;
+	if (file.fixed)
+		return 0; /* only the ring can read from a slot */
+	got = recv(file.index, into, len, MSG_DONTWAIT);
+	return got > 0 ? (uint32_t)got : 0;
 }
 
 static int op_recv(struct ch_ring *base, struct ch_file file, uint64_t user_data)
@@ -451,6 +462,7 @@ static void op_free(struct ch_ring *base)
 
 static const struct ch_ring_ops uring_ops = {
 	.accept = op_accept,
+	.take = op_take,
 	.connect = op_connect,
 	.recv_exact = op_recv_exact,
 	.recv = op_recv,

@@ -62,7 +62,7 @@ typedef void (*ch_completion_fn)(void *ctx, const struct ch_completion *completi
  * All return 0 or a negated errno; a full submission queue is flushed inside, never reported.
  */
 struct ch_ring_ops {
-	/** Multishot accept: result is a new close-on-exec descriptor. */
+	/** Accepts one connection: result is a new close-on-exec descriptor. */
 	int (*accept)(struct ch_ring *ring, int listen_fd, uint64_t user_data);
 	/** Connects @fd; result 0 or a negated errno. @to is copied. */
 	int (*connect)(struct ch_ring *ring, int fd, const struct ch_address *to,
@@ -73,6 +73,11 @@ struct ch_ring_ops {
 	 */
 	int (*recv_exact)(struct ch_ring *ring, struct ch_file file, void *into, uint32_t len,
 			  uint64_t user_data);
+	/**
+	 * Takes what is there already, at most @len bytes. No completion. @return how many; 0:
+	 * there are none, or something else is wrong, which recv_exact will tell
+	 */
+	uint32_t (*take)(struct ch_ring *ring, struct ch_file file, void *into, uint32_t len);
 	/**
 	 * Multishot receive into ring buffers, with record types where the kernel does TLS.
 	 * -ENOBUFS (no buffer was free) ends it; arm it again once buffers were recycled: nothing

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Known sources outlive a restart: while strangers hold all the places that strangers have, a fleet that
 # was there before the restart gets in, and one that nobody remembers does not.
+# Where the kernel chooses the door, they come through one of their own.
 . "$(dirname "$0")/lib.sh"
 
 # A day's worth of silence, from many sources, each of which calls seldom: they take all that they can.
@@ -56,4 +57,25 @@ mkdir "$site/bans.known"
 timeout 20 "$BIN/callhomed" -c "$site/callhomed.yaml" >"$tmp/out" 2>&1
 equals "without a file that can be read there is no start" "$?" 1
 matches "and it is said what to do" "$(cat "$tmp/out")" 'guard.known-file: .*/bans.known: .*; mend or remove it'
+stop_daemon
+
+at_known_door() { cli status --json | grep -o '"accepted_known_door":[0-9]*'; }
+
+site doors 4 '' 'guard: {bans-file: bans}'
+start_daemon || exit 1
+if cli guard stats --json | grep -q '"doors":2'; then
+	fleet 4s
+	equals "who is not known yet comes through the door of all" "$(at_known_door)" '"accepted_known_door":0'
+	stop_daemon
+	start_daemon || exit 1
+	fleet 1s
+	equals "after a restart the known come through their own" "$(at_known_door)" '"accepted_known_door":4'
+	# The table would grow in a storm otherwise, while the fleet waits.
+	matches "there is room for the descriptors of all that may log in" \
+		"$(awk '/^FDSize/ {print ($2 >= 512 + 1024 + 1024)}' "/proc/$daemon/status")" '^1$'
+	matches "the address is told once, although it has two doors" "$(cat "$site/daemon.log")" \
+		"listen=127.0.0.1:$port "
+else
+	skip "known sources have a door of their own" "$(cli status | grep -i door)"
+fi
 finish

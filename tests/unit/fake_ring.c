@@ -45,6 +45,20 @@ static int fake_recv_exact(struct ch_ring *ring, struct ch_file file, void *into
 	return 0;
 }
 
+static uint32_t fake_take(struct ch_ring *ring, struct ch_file file, void *into, uint32_t len)
+{
+	struct fake_ring *fake = (struct fake_ring *)ring;
+
+	(void)file;
+	if (len > fake->there_len)
+		len = fake->there_len;
+	if (len > 0)
+		memcpy(into, fake->there, len);
+	fake->there += len;
+	fake->there_len -= len;
+	return len;
+}
+
 static int fake_recv(struct ch_ring *ring, struct ch_file file, uint64_t user_data)
 {
 	op_new(ring, FAKE_RECV, user_data)->file = file;
@@ -156,6 +170,7 @@ static const struct ch_ring_ops fake_ops = {
 	.accept = fake_accept,
 	.connect = fake_connect,
 	.recv_exact = fake_recv_exact,
+	.take = fake_take,
 	.recv = fake_recv,
 	.send = fake_send,
 	.send_record = fake_send_record,

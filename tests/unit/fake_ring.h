@@ -41,6 +41,8 @@ struct fake_ring {
 	unsigned installs;
 	unsigned recycled;
 	unsigned closes;
+	const uint8_t *there; /**< what take finds, whoever takes */
+	uint32_t there_len;
 	uint64_t last_wait_ns;
 	unsigned run_us;  /**< how long the next run waits before it delivers */
 	int fail_install; /**< negated errno of the next install; 0 = none */

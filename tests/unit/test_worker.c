@@ -4,10 +4,6 @@
 /* The ring misbehaves in every way a real one can. */
 #include "worker_rig.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 TestSuite(worker, .init = setup, .fini = teardown);
 
 Test(worker, login_claims_the_device_and_frees_the_descriptor)
@@ -52,6 +48,96 @@ Test(worker, login_works_over_tls_1_2)
 	pump(d);
 	cr_assert_eq(only_conn()->state, CH_CONN_OPEN);
 	cr_assert_eq(only_conn()->version, CH_TLS_1_2);
+}
+
+/* A login up to the device's first flight, which lies in its out. @return the receive of a header
+ */
+static struct fake_op *first_flight(struct device *d, uint16_t version)
+{
+	struct fake_op *op;
+
+	device_init(d, version);
+	accept_one();
+	turn();
+	op = fake_find(&ring, FAKE_SEND);
+	cr_assert_eq(ch_buf_append(&d->in, op->data, op->len), 0);
+	fake_complete(&ring, op, (int32_t)op->len, false);
+	device_read(d);
+	turn();
+	op = fake_find(&ring, FAKE_RECV_EXACT);
+	cr_assert_eq(op->len, CH_TLS_HEADER);
+	memcpy(op->into, d->out.data, CH_TLS_HEADER);
+	return op;
+}
+
+/*
+ * The device's flight is there up to @split bytes when its first header comes; the rest comes
+ * later.
+ * @return how long the flight is
+ */
+static uint32_t log_in_with_flight_split_at(struct device *d, uint16_t version, uint32_t split)
+{
+	struct fake_op *op = first_flight(d, version);
+	uint32_t len = (uint32_t)d->out.len - CH_TLS_HEADER;
+	uint8_t *there;
+
+	if (split > len)
+		split = len;
+	fake_complete(&ring, op, CH_TLS_HEADER, false);
+	there = malloc(split + 1);
+	memcpy(there, d->out.data + CH_TLS_HEADER, split);
+	ring.there = there;
+	ring.there_len = split;
+	ch_buf_consume(&d->out, CH_TLS_HEADER + split);
+	for (int i = 0; i < 5; i++)
+		turn();
+	cr_assert_eq(ring.there_len, 0, "taken before anything is received");
+	pump(d);
+	device_say(d, SERVER_HELLO);
+	pump(d);
+	free(there);
+	cr_assert_eq(only_conn()->state, CH_CONN_OPEN, "split at %u of %u", split, len);
+	ch_conn_end(&worker, only_conn(), CH_EV_ABORT, CH_REASON_KILLED, NULL);
+	pump(d);
+	settle();
+	check_baseline();
+	return len;
+}
+
+static void split_everywhere(uint16_t version)
+{
+	uint32_t len = log_in_with_flight_split_at(&pool[0], version, UINT32_MAX);
+
+	/* Around the first two headers byte by byte, then often enough. */
+	for (uint32_t split = 0; split < len; split += split < 160 ? 1 : 61)
+		log_in_with_flight_split_at(&pool[0], version, split);
+	cr_assert_eq(ring.there_len, 0);
+}
+
+Test(worker, flight_that_is_there_in_part_is_read_whole_over_tls_1_3)
+{
+	split_everywhere(CH_TLS_1_3);
+}
+
+Test(worker, flight_that_is_there_in_part_is_read_whole_over_tls_1_2)
+{
+	split_everywhere(CH_TLS_1_2);
+}
+
+Test(worker, flight_that_is_there_needs_the_ring_for_its_first_header_only)
+{
+	struct device *d = &pool[0];
+	struct fake_op *op = first_flight(d, CH_TLS_1_3);
+
+	fake_complete(&ring, op, CH_TLS_HEADER, false);
+	ring.there = d->out.data + CH_TLS_HEADER;
+	ring.there_len = (uint32_t)d->out.len - CH_TLS_HEADER;
+	for (int i = 0; i < 10 && only_conn()->state == CH_CONN_TLS_HANDSHAKE; i++) {
+		turn();
+		cr_assert_null(fake_find(&ring, FAKE_RECV_EXACT));
+	}
+	cr_assert_eq(ring.there_len, 0);
+	cr_assert_neq(only_conn()->state, CH_CONN_TLS_HANDSHAKE);
 }
 
 /* row: C8 */
@@ -232,133 +318,6 @@ Test(worker, full_slot_table_refuses_and_gives_every_place_back)
 	cr_assert_eq(shared.handshakes.used, 4);
 }
 
-/* What a counter was when the answer to a request came. */
-struct note {
-	const _Atomic uint64_t *counter;
-	uint64_t before;
-	uint64_t at_reply;
-};
-
-static void note_counter(void *ctx, const uint8_t *data, size_t len, bool done, int status)
-{
-	struct note *note = ctx;
-
-	(void)data, (void)len, (void)done, (void)status;
-	note->at_reply = ch_stat(note->counter);
-}
-
-static void ask_noting(struct device *d, struct note *note)
-{
-	struct ch_conn *conn = log_in(d);
-
-	note->before = ch_stat(note->counter);
-	note->at_reply = UINT64_MAX;
-	ask_device_for(conn, note_counter, note);
-	pump(d);
-}
-
-static void turn_with_reply(struct device *d)
-{
-	device_say(d, "<rpc-reply message-id=\"1\"><ok/></rpc-reply>]]>]]>");
-	fake_payload(&ring, fake_find(&ring, FAKE_RECV), d->out.data, (uint32_t)d->out.len, true);
-	turn();
-}
-
-Test(worker, reply_reaches_who_asked_before_any_handshake_goes_on)
-{
-	struct note steps = {.counter = &worker.stats.handshake_steps};
-
-	ask_noting(&pool[0], &steps);
-	for (int i = 0; i < 2; i++)
-		accept_one();
-	turn_with_reply(&pool[0]);
-	cr_assert_eq(steps.at_reply, steps.before);
-	cr_assert_gt(ch_stat(steps.counter), steps.before);
-}
-
-/* The kernel accepts a connection, which waits to be looked at. */
-static void arrive(void)
-{
-	const struct ch_completion accepted = {
-		.user_data = ch_user_data(CH_OP_ACCEPT, 0, 0),
-		.result = open("/dev/null", O_RDONLY | O_CLOEXEC),
-		.more = true,
-	};
-
-	fake_push(&ring, &accepted);
-}
-
-Test(worker, reply_that_came_behind_arrivals_is_dealt_with_before_them)
-{
-	struct note accepted = {.counter = &worker.stats.accepted};
-
-	ask_noting(&pool[0], &accepted);
-	arrive();
-	arrive();
-	turn_with_reply(&pool[0]);
-	cr_assert_eq(accepted.at_reply, accepted.before);
-	cr_assert_eq(ch_stat(accepted.counter), accepted.before + 2);
-}
-
-/* The collector's end of a connection from @source; the other one is @far. */
-static int connection_from(const char *source, int *far)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET};
-	struct sockaddr_in from = {.sin_family = AF_INET};
-	socklen_t len = sizeof(at);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd;
-
-	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	cr_assert_eq(inet_pton(AF_INET, source, &from.sin_addr), 1);
-	cr_assert_eq(bind(listener, (struct sockaddr *)&at, len), 0);
-	cr_assert_eq(listen(listener, 1), 0);
-	cr_assert_eq(getsockname(listener, (struct sockaddr *)&at, &len), 0);
-	*far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(bind(*far, (struct sockaddr *)&from, sizeof(from)), 0);
-	cr_assert_eq(connect(*far, (struct sockaddr *)&at, sizeof(at)), 0);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	cr_assert_geq(fd, 0);
-	close(listener);
-	return fd;
-}
-
-Test(worker, arrival_of_a_known_source_goes_before_those_of_strangers)
-{
-	struct ch_completion accepted = {.user_data = ch_user_data(CH_OP_ACCEPT, 0, 0),
-					 .more = true};
-	struct ch_address known;
-	int far;
-
-	gate.sources.known_ns = 3600000000000;
-	cr_assert_eq(ch_gate_reload(shared.gate, &gate, &(struct ch_buf){0}), 0);
-	accepted.result = connection_from("127.0.0.9", &far);
-	cr_assert_eq(ch_sock_peer(accepted.result, &known), 0);
-	ch_gate_succeed(shared.gate, &known, ch_now_ns());
-	ch_gate_end(shared.gate, &known, CH_SESSION_GOOD, ch_now_ns());
-	arrive();
-	arrive();
-	fake_push(&ring, &accepted);
-	turn();
-	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), 1, "of one of the strangers");
-	cr_assert_eq(memcmp(&only_conn()->peer, &known, sizeof(known)), 0);
-	close(far);
-}
-
-Test(worker, more_arrivals_than_may_wait_are_all_dealt_with)
-{
-	uint64_t before = ch_stat(&worker.stats.accepted);
-
-	for (int batch = 0; batch < 40; batch++) {
-		for (int i = 0; i < 64; i++)
-			arrive();
-		turn();
-	}
-	settle();
-	cr_assert_eq(ch_stat(&worker.stats.accepted), before + 40 * 64);
-	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_LIMIT), 40 * 64 - 2);
-}
-
 /* Ends the login of the only connection by the deadline that the configuration has now. */
 static void pass_deadline(void)
 {
@@ -446,26 +405,6 @@ Test(worker, device_that_stops_in_its_first_header_was_heard)
 	pass_deadline();
 	cr_assert_eq(reason_count(CH_REASON_HANDSHAKE_TIMEOUT), 1);
 	check_baseline();
-}
-
-Test(worker, clock_is_read_after_a_long_wait_before_anything_is_handled)
-{
-	struct fake_op op = {.kind = FAKE_ACCEPT, .user_data = ch_user_data(CH_OP_ACCEPT, 0, 0)};
-	struct ch_listener listener = {.fd = -1, .accepting = true};
-	struct ch_listener *own = worker.listeners;
-	uint64_t before;
-
-	/* An idle worker sleeps for a minute; a login must not begin a minute ago. */
-	worker.listeners = &listener;
-	worker.listener_count = 1;
-	turn();
-	before = worker.now_ns;
-	ring.run_us = 20000;
-	fake_complete(&ring, &op, open("/dev/null", O_RDONLY | O_CLOEXEC), true);
-	turn();
-	cr_assert_geq(only_conn()->accepted_ns, before + 20000000);
-	worker.listeners = own;
-	worker.listener_count = 0;
 }
 
 Test(worker, garbage_is_not_tls)

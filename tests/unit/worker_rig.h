@@ -334,7 +334,11 @@ static inline struct ch_conn *only_conn(void)
 
 static inline void accept_one(void)
 {
-	ch_login_accept(&worker, open("/dev/null", O_RDONLY | O_CLOEXEC));
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct ch_address peer = {0};
+
+	(void)!ch_sock_peer(fd, &peer);
+	ch_login_accept(&worker, fd, &peer);
 }
 
 /* A session that is up, with nothing in flight but its receive. */

@@ -59,7 +59,7 @@ void ch_collector_listening(const struct ch_collector *c, char *text, size_t siz
 		struct ch_address address;
 		char one[CH_ADDRESS_TEXT];
 
-		if (ch_sock_local(w->listeners[i].fd, &address) != 0)
+		if (w->listeners[i].known || ch_sock_local(w->listeners[i].fd, &address) != 0)
 			continue;
 		ch_address_format(&address, one);
 		used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? "," : "", one);

@@ -29,6 +29,7 @@ struct ch_login {
 	uint64_t generation;	    /**< of the policy then */
 	uint8_t header[CH_TLS_HEADER];
 	bool heard;		    /**< the device sent at least one byte */
+	uint32_t missing;	    /**< bytes of header or body that the ring receives */
 	struct ch_buf record;	    /**< header and body of the record being read */
 	struct ch_identity unknown; /**< quarantine: the proven identity of an unknown device */
 	bool rejected;		    /**< an operator rejected the key in @unknown */
@@ -196,7 +197,7 @@ void ch_login_receive(struct ch_worker *worker, struct ch_conn *conn, uint8_t op
 /** How many places under max-handshakes may be taken when one of @rank takes one more. */
 uint64_t ch_login_places(const struct ch_worker *worker, enum ch_rank rank);
 /** A new connection on descriptor @fd. Takes the descriptor in every case. */
-void ch_login_accept(struct ch_worker *worker, int fd);
+void ch_login_accept(struct ch_worker *worker, int fd, const struct ch_address *peer);
 /** One handshake step: up to a millisecond of CPU. */
 void ch_login_turn(struct ch_worker *worker, struct ch_conn *conn);
 void ch_login_read(struct ch_worker *worker, struct ch_conn *conn);

@@ -144,19 +144,16 @@ static struct ch_conn *conn_new(struct ch_worker *w, int fd, const struct ch_add
 	return conn;
 }
 
-void ch_login_accept(struct ch_worker *w, int fd)
+void ch_login_accept(struct ch_worker *w, int fd, const struct ch_address *peer)
 {
 	struct ch_conn *conn;
-	struct ch_address peer;
 	struct ch_pass pass;
 	enum ch_reason reason;
 
 	ch_count(&w->stats.accepted, 1);
-	if (ch_sock_peer(fd, &peer) != 0)
-		peer = (struct ch_address){0};
-	pass = ch_gate_arrive(w->shared->gate, fd, &peer, w->now_ns);
+	pass = ch_gate_arrive(w->shared->gate, fd, peer, w->now_ns);
 	if (pass.refused != CH_REASON_NONE) {
-		refuse(w, fd, &peer, pass.refused);
+		refuse(w, fd, peer, pass.refused);
 		return;
 	}
 	/* Of a load balancer's it shows later who it is. */
@@ -164,16 +161,16 @@ void ch_login_accept(struct ch_worker *w, int fd)
 		pass.rank = CH_RANK_KNOWN;
 	reason = take_places(w, pass.rank, pass.pending);
 	if (reason != CH_REASON_NONE) {
-		ch_gate_leave(w->shared->gate, &peer);
-		refuse(w, fd, &peer, reason);
+		ch_gate_leave(w->shared->gate, peer);
+		refuse(w, fd, peer, reason);
 		return;
 	}
-	conn = conn_new(w, fd, &peer, &pass);
+	conn = conn_new(w, fd, peer, &pass);
 	if (conn == NULL) {
-		ch_gate_leave(w->shared->gate, &peer);
+		ch_gate_leave(w->shared->gate, peer);
 		ch_cap_give(&w->shared->handshakes);
 		ch_cap_give(&w->shared->sessions);
-		refuse(w, fd, &peer,
+		refuse(w, fd, peer,
 		       w->slab.used == w->slab.cap ? CH_REASON_SESSION_LIMIT : CH_REASON_INTERNAL);
 		return;
 	}
@@ -356,14 +353,35 @@ void ch_login_receive(struct ch_worker *w, struct ch_conn *conn, uint8_t op, voi
 	conn->inflight++;
 }
 
-void ch_login_read(struct ch_worker *w, struct ch_conn *conn)
+static void record_received(struct ch_worker *w, struct ch_conn *conn)
 {
-	if (conn->state == CH_CONN_PROXY_HEADER) {
-		ch_proxied_read(w, conn);
-		return;
+	struct ch_login *login = conn->login;
+
+	login->record.len += (size_t)ch_handshake_record_length(login->header);
+	ch_worker_queue_turn(w, conn);
+}
+
+/*
+ * What is there already is taken at once: a flight has some seven records, and in a storm each look
+ * at the ring costs a turn. Before our own flight left there can be nothing.
+ * @return is it whole? Else the ring receives the rest
+ */
+static bool take_or_receive(struct ch_worker *w, struct ch_conn *conn, uint8_t op, uint8_t *into,
+			    uint32_t len)
+{
+	uint32_t got = 0;
+
+	if (ch_conn_unsent(conn) == 0)
+		got = w->ring->ops->take(w->ring, conn->file, into, len);
+	if (got > 0) {
+		ch_count(&w->stats.received_bytes, got);
+		conn->heard_ns = w->now_ns;
 	}
-	memset(conn->login->header, 0, sizeof(conn->login->header));
-	ch_login_receive(w, conn, CH_OP_HEADER, conn->login->header, CH_TLS_HEADER);
+	if (got == len)
+		return true;
+	conn->login->missing = len - got;
+	ch_login_receive(w, conn, op, into + got, len - got);
+	return false;
 }
 
 static void header_received(struct ch_worker *w, struct ch_conn *conn)
@@ -388,7 +406,20 @@ static void header_received(struct ch_worker *w, struct ch_conn *conn)
 			    ch_error_text(err));
 		return;
 	}
-	ch_login_receive(w, conn, CH_OP_BODY, login->record.data + CH_TLS_HEADER, (uint32_t)body);
+	if (take_or_receive(w, conn, CH_OP_BODY, login->record.data + CH_TLS_HEADER,
+			    (uint32_t)body))
+		record_received(w, conn);
+}
+
+void ch_login_read(struct ch_worker *w, struct ch_conn *conn)
+{
+	if (conn->state == CH_CONN_PROXY_HEADER) {
+		ch_proxied_read(w, conn);
+		return;
+	}
+	memset(conn->login->header, 0, sizeof(conn->login->header));
+	if (take_or_receive(w, conn, CH_OP_HEADER, conn->login->header, CH_TLS_HEADER))
+		header_received(w, conn);
 }
 
 static void discarded(struct ch_worker *w, struct ch_conn *conn, const struct ch_completion *c)
@@ -402,9 +433,6 @@ static void discarded(struct ch_worker *w, struct ch_conn *conn, const struct ch
 void ch_login_received(struct ch_worker *w, struct ch_conn *conn, uint8_t op,
 		       const struct ch_completion *c)
 {
-	struct ch_login *login = conn->login;
-	uint32_t want = CH_TLS_HEADER;
-
 	conn->reading = 0;
 	if (op == CH_OP_DISCARD) {
 		discarded(w, conn, c);
@@ -412,21 +440,17 @@ void ch_login_received(struct ch_worker *w, struct ch_conn *conn, uint8_t op,
 	}
 	if (conn->state != CH_CONN_TLS_HANDSHAKE)
 		return; /* cancelled, or the connection failed meanwhile */
-	if (op == CH_OP_BODY)
-		want = (uint32_t)ch_handshake_record_length(login->header);
 	if (c->result > 0)
 		ch_count(&w->stats.received_bytes, (uint64_t)c->result);
-	if (c->result != (int32_t)want) {
+	if (c->result != (int32_t)conn->login->missing) {
 		ch_conn_gone(w, conn, c->result < 0 ? c->result : 0);
 		return;
 	}
 	conn->heard_ns = w->now_ns;
-	if (op == CH_OP_HEADER) {
+	if (op == CH_OP_HEADER)
 		header_received(w, conn);
-		return;
-	}
-	login->record.len += want;
-	ch_worker_queue_turn(w, conn);
+	else
+		record_received(w, conn);
 }
 
 void ch_login_discard(struct ch_worker *w, struct ch_conn *conn)

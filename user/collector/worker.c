@@ -12,16 +12,18 @@
 
 #define MS 1000000ull
 /*
- * A storm must not stretch the latency of live sessions: so long may a turn be busy with completions,
- * with arrivals and with handshakes of others than the first rank, each; and half as long while a
- * device of the first rank logs in, which waits for a turn at each step.
+ * A storm must not stretch the latency of live sessions: so long may a turn be busy with
+ * completions, with arrivals and with handshakes of others than the first rank, each; and half as
+ * long while a device of the first rank logs in, which waits for a turn at each of its flights.
  */
-#define PHASE_NS (MS / 2)
-#define HANDSHAKES_NS (2 * MS) /* of the first rank too */
+#define PHASE_NS (MS / 4)
+#define FIRST_NS (2 * MS) /* with handshakes of the first rank */
 #define COMPLETIONS_PER_TURN 4096
 #define COMPLETIONS_AT_A_TIME 128
-/* So many times as long as a step of others took the next one waits then. */
-#define OTHERS_PAUSE 2
+/* So many times as long as others were busy they pause then; */
+#define OTHERS_PAUSE 3
+/* and so long behind it they no longer let each step of the first rank go before them. */
+#define OTHERS_MOST_NS (5 * MS)
 /* It logs in while it took a step so short a time ago: a device needs a millisecond for its own. */
 #define LOGS_IN_NS (10 * MS)
 /* Fewer than this in one entry: nothing is piling up. */
@@ -36,7 +38,6 @@
 #define TRIM_PAUSE_NS (10000 * MS)
 /* And not in the midst of a storm, which has moments without a handshake. */
 #define CALM_NS (1000 * MS)
-#define ACCEPT_RETRY_NS (10 * MS)
 #define PACE_NS (10 * MS)
 #define PACE_LEAST 64
 /* Smaller holders are not worth ending for their memory. */
@@ -75,17 +76,6 @@ void ch_worker_queue_turn(struct ch_worker *w, struct ch_conn *conn)
 	ch_turns_push(&w->turns, conn);
 	if (conn->rank == CH_RANK_KNOWN)
 		w->first_ns = w->now_ns;
-}
-
-static struct ch_conn *next_turn(struct ch_worker *w)
-{
-	struct ch_conn *conn = ch_turns_pop(&w->turns, w->now_ns < w->others_at_ns);
-
-	if (conn == NULL)
-		return NULL;
-	conn->queued = false;
-	conn->inflight--;
-	return conn;
 }
 
 bool ch_worker_overloaded(const struct ch_worker *w, enum ch_rank rank)
@@ -127,70 +117,64 @@ static uint64_t phase_ns(const struct ch_worker *w)
 	return first_logs_in(w) ? PHASE_NS / 2 : PHASE_NS;
 }
 
-static bool has_arrivals(const struct ch_worker *w)
+static void step(struct ch_worker *w, struct ch_conn *conn)
 {
-	return w->arrivals_in != w->arrivals_out;
+	uint64_t began = w->now_ns;
+
+	conn->queued = false;
+	conn->inflight--;
+	ch_login_turn(w, conn);
+	w->now_ns = ch_now_ns();
+	conn->cost_us += (uint32_t)((w->now_ns - began) / 1000);
+	if (conn->state == CH_CONN_RECORD_ARM || conn->state == CH_CONN_HELLO_WAIT)
+		learn_cost(w, conn->cost_us * UINT64_C(1000));
+	if (conn->rank == CH_RANK_KNOWN)
+		w->first_ns = w->now_ns;
+	if (conn->inflight == 0)
+		ch_conn_event(w, conn, CH_EV_QUIET);
 }
 
-static void admit_next(struct ch_worker *w)
-{
-	ch_login_accept(w, w->arrivals[w->arrivals_out++ % CH_ARRIVALS]);
-}
-
-/* All but those of the first rank wait: here they would stand in the way of what sessions say. */
-static void arrived(struct ch_worker *w, int fd)
-{
-	struct ch_address peer;
-
-	if (ch_sock_peer(fd, &peer) == 0 && ch_gate_is_first(w->shared->gate, &peer, w->now_ns)) {
-		ch_login_accept(w, fd);
-		return;
-	}
-	if (w->arrivals_in - w->arrivals_out == CH_ARRIVALS)
-		admit_next(w);
-	w->arrivals[w->arrivals_in++ % CH_ARRIVALS] = fd;
-}
-
-static void run_arrivals(struct ch_worker *w)
+/* @return was there a step to take? */
+static bool run_first(struct ch_worker *w)
 {
 	uint64_t start = w->now_ns;
+	struct ch_conn *conn = NULL;
+	bool any = false;
 
-	while (has_arrivals(w)) {
-		admit_next(w);
-		if (w->arrivals_out % 16 != 0)
-			continue;
-		w->now_ns = ch_now_ns();
-		if (w->now_ns - start >= phase_ns(w))
-			break;
+	while (w->now_ns - start < FIRST_NS && (conn = ch_turns_pop(&w->turns, true)) != NULL) {
+		step(w, conn);
+		any = true;
 	}
+	return any;
 }
 
-static void run_handshakes(struct ch_worker *w)
+/* Arrivals and steps of others than the first rank. */
+static void run_others(struct ch_worker *w)
 {
 	uint64_t start = w->now_ns;
-	uint64_t others_ns = 0;
+	uint64_t steps;
 	struct ch_conn *conn;
 
-	while ((conn = next_turn(w)) != NULL) {
-		uint64_t began = w->now_ns;
-		bool first = conn->rank == CH_RANK_KNOWN;
+	ch_accept_admit(w, phase_ns(w));
+	steps = w->now_ns;
+	while (w->now_ns - steps < phase_ns(w) && (conn = ch_turns_pop(&w->turns, false)) != NULL)
+		step(w, conn);
+	if (first_logs_in(w))
+		w->others_at_ns = w->now_ns + OTHERS_PAUSE * (w->now_ns - start);
+}
 
-		ch_login_turn(w, conn);
-		w->now_ns = ch_now_ns();
-		conn->cost_us += (uint32_t)((w->now_ns - began) / 1000);
-		if (conn->state == CH_CONN_RECORD_ARM || conn->state == CH_CONN_HELLO_WAIT)
-			learn_cost(w, conn->cost_us * UINT64_C(1000));
-		if (conn->inflight == 0)
-			ch_conn_event(w, conn, CH_EV_QUIET);
-		if (first)
-			w->first_ns = w->now_ns;
-		else
-			others_ns += w->now_ns - began;
-		if (!first && first_logs_in(w))
-			w->others_at_ns = w->now_ns + OTHERS_PAUSE * (w->now_ns - began);
-		if (w->now_ns - start >= HANDSHAKES_NS || others_ns >= phase_ns(w))
-			break;
-	}
+/*
+ * What the first rank's steps want to send leaves with the next look at the ring: others do not go
+ * between, unless they have waited long.
+ */
+static void run_logins(struct ch_worker *w)
+{
+	bool first = run_first(w);
+
+	if (w->now_ns < w->others_at_ns)
+		return;
+	if (!first || w->now_ns - w->others_at_ns >= OTHERS_MOST_NS)
+		run_others(w);
 }
 
 static size_t held_bytes(const struct ch_conn *conn)
@@ -241,14 +225,7 @@ static void stop_begin(struct ch_worker *w)
 	w->stopping = true;
 	w->stop_started_ns = w->now_ns;
 	w->pace_ns = w->now_ns;
-	for (size_t i = 0; i < w->listener_count; i++) {
-		if (w->listeners[i].accepting &&
-		    w->ring->ops->cancel(w->ring, ch_user_data(CH_OP_ACCEPT, 0, (uint32_t)i),
-					 ch_user_data(CH_OP_CANCEL_ACCEPT, 0, (uint32_t)i)) == 0)
-			continue;
-		ch_sock_close(w->listeners[i].fd);
-		w->listeners[i].fd = -1;
-	}
+	ch_accept_stop(w);
 }
 
 static void on_mail(struct ch_worker *w, const struct ch_mail *mail)
@@ -285,40 +262,6 @@ static void on_mail(struct ch_worker *w, const struct ch_mail *mail)
 		stop_begin(w);
 		break;
 	}
-}
-
-static void accept_arm(struct ch_worker *w, size_t i)
-{
-	struct ch_listener *l = &w->listeners[i];
-	int err = w->ring->ops->accept(w->ring, l->fd, ch_user_data(CH_OP_ACCEPT, 0, (uint32_t)i));
-
-	l->accepting = err == 0;
-	l->retry_ns = err == 0 ? 0 : w->now_ns + ACCEPT_RETRY_NS;
-}
-
-static void on_accept(struct ch_worker *w, size_t i, const struct ch_completion *c)
-{
-	struct ch_listener *l = &w->listeners[i];
-
-	if (c->result >= 0)
-		arrived(w, c->result);
-	else if (c->result != -ECANCELED)
-		ch_count(&w->stats.accept_errors, 1);
-	if (c->more)
-		return;
-	l->accepting = false;
-	if (w->stopping) {
-		if (l->fd >= 0)
-			ch_sock_close(l->fd);
-		l->fd = -1;
-		return;
-	}
-	ch_count(&w->stats.accept_rearmed, 1);
-	if (c->result == -EMFILE || c->result == -ENFILE || c->result == -ENOBUFS ||
-	    c->result == -ENOMEM)
-		l->retry_ns = w->now_ns + ACCEPT_RETRY_NS; /* hot retries would burn the core */
-	else
-		accept_arm(w, i);
 }
 
 static void on_conn(struct ch_worker *w, const struct ch_completion *c)
@@ -394,7 +337,7 @@ static void on_completion(void *ctx, const struct ch_completion *c)
 	w->clock_fresh = true;
 	switch (ch_user_data_op(c->user_data)) {
 	case CH_OP_ACCEPT:
-		on_accept(w, ch_user_data_slot(c->user_data), c);
+		ch_accept_completed(w, ch_user_data_slot(c->user_data), c);
 		break;
 	case CH_OP_WAKE: /* the mail is read at the end of the turn */
 		if (wake_arm(w) != 0)
@@ -461,11 +404,9 @@ static bool finished(const struct ch_worker *w)
 {
 	if (!w->stopping)
 		return false;
-	for (size_t i = 0; i < w->listener_count; i++) {
-		if (w->listeners[i].accepting)
-			return false;
-	}
-	if (w->slab.used == 0 && !has_arrivals(w))
+	if (!ch_accept_stopped(w))
+		return false;
+	if (w->slab.used == 0 && !ch_accept_has_arrivals(w))
 		return true;
 	return w->aborted && w->now_ns - w->stop_started_ns >=
 				     w->shared->config->shutdown_timeout_ns + ABORT_GRACE_NS;
@@ -480,14 +421,11 @@ static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 {
 	uint64_t at = earlier(ch_wheel_next(&w->wheel), ch_publish_due(w));
 
-	if (!ch_turns_empty(&w->turns, true) || has_arrivals(w) || w->swap != NULL)
+	if (!ch_turns_empty(&w->turns, true) || w->swap != NULL)
 		return 0;
-	if (!ch_turns_empty(&w->turns, false))
+	if (!ch_turns_empty(&w->turns, false) || ch_accept_has_arrivals(w))
 		at = earlier(at, w->others_at_ns);
-	for (size_t i = 0; i < w->listener_count; i++) {
-		if (w->listeners[i].retry_ns != 0)
-			at = earlier(at, w->listeners[i].retry_ns);
-	}
+	at = earlier(at, ch_accept_due(w));
 	if (w->stopping)
 		at = earlier(at, w->pace_ns);
 	if (at <= w->now_ns)
@@ -562,13 +500,8 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 	ch_swap_continue(w);
 	if (w->index == 0)
 		ch_expiry_turn(w);
-	for (size_t i = 0; i < w->listener_count; i++) {
-		if (w->listeners[i].retry_ns != 0 && w->listeners[i].retry_ns <= w->now_ns &&
-		    !w->stopping)
-			accept_arm(w, i);
-	}
-	run_arrivals(w);
-	run_handshakes(w);
+	ch_accept_retry(w);
+	run_logins(w);
 	release_heap(w);
 	if (w->stopping)
 		stop_pace(w);
@@ -581,46 +514,6 @@ bool ch_worker_turn(struct ch_worker *w, uint64_t most_wait_ns)
 		w->seen_overflows = w->ring->counters.cq_overflows;
 	}
 	return !finished(w);
-}
-
-static int open_listeners(struct ch_worker *w, struct ch_buf *error)
-{
-	const struct ch_config *config = w->shared->config;
-	struct ch_sock_liveness liveness = {
-		.keepalive_idle_s = (uint32_t)config->keepalive_idle_s,
-		.keepalive_interval_s = (uint32_t)config->keepalive_interval_s,
-		.keepalive_count = (uint32_t)config->keepalive_count,
-		.user_timeout_ms = (uint32_t)config->user_timeout_ms,
-	};
-	char text[CH_ADDRESS_TEXT];
-
-	w->listeners = calloc(config->listener_count, sizeof(*w->listeners));
-	if (w->listeners == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct ch_config_listener *from = &config->listeners[i];
-		struct ch_listener *l = &w->listeners[w->listener_count];
-		int err = ch_sock_listen(&from->address, &liveness, (int)config->backlog, &l->fd);
-
-		if (err != 0 && from->optional)
-			continue; /* the collector warned once for all workers */
-		if (err != 0) {
-			ch_address_format(&from->address, text);
-			if (ch_buf_printf(error, "cannot listen on %s: %s\n", text,
-					  ch_error_text(err)) != 0)
-				return -ENOMEM;
-			return err;
-		}
-		err = ch_gate_listen(w->shared->gate, l->fd,
-				     &(struct ch_gate_place){.listener = (uint32_t)i,
-							     .worker = w->index,
-							     .workers = w->shared->worker_count});
-		if (err != 0)
-			ch_log(&w->shared->log, CH_LOG_WARNING,
-			       "event=guard-not-attached err=\"%s\"", ch_error_text(err));
-		w->listener_count++;
-	}
-	return 0;
 }
 
 int ch_worker_init(struct ch_worker *w, struct ch_shared *shared, uint32_t index,
@@ -649,7 +542,7 @@ int ch_worker_init(struct ch_worker *w, struct ch_shared *shared, uint32_t index
 		err = ch_record_engine_new(&w->engine);
 	}
 	if (err == 0)
-		err = open_listeners(w, error);
+		err = ch_accept_open(w, error);
 	return err;
 }
 
@@ -669,13 +562,7 @@ void ch_worker_deinit(struct ch_worker *w)
 				free(mail.ban);
 		}
 	}
-	for (size_t i = 0; i < w->listener_count; i++) {
-		if (w->listeners[i].fd >= 0)
-			ch_sock_close(w->listeners[i].fd);
-	}
-	free(w->listeners);
-	while (has_arrivals(w))
-		ch_sock_close(w->arrivals[w->arrivals_out++ % CH_ARRIVALS]);
+	ch_accept_close(w);
 	if (w->ring != NULL)
 		w->ring->ops->free(w->ring);
 	for (uint32_t slot = 0; slot < w->slab.cap; slot++) {
@@ -703,10 +590,7 @@ int ch_worker_begin(struct ch_worker *w, struct ch_ring *ring)
 	w->ring = ring;
 	read_clock(w);
 	err = wake_arm(w);
-	for (size_t i = 0; err == 0 && i < w->listener_count; i++) {
-		accept_arm(w, i);
-		if (!w->listeners[i].accepting)
-			err = -EIO;
-	}
+	if (err == 0)
+		err = ch_accept_begin(w);
 	return err;
 }

@@ -2,9 +2,10 @@
 #pragma once
 /*
  * One thread = one ring: own listeners, slab, timer wheel, counters and spool batch; nothing shared
- * on the packet path. Others reach it by mail. A turn of the loop: completions, timers, mail, a
- * small budget of handshake steps, the spool batch.
+ * on the packet path. Others reach it by mail. A turn of the loop: completions, timers, mail, small
+ * budgets of handshake steps and arrivals, the spool batch.
  */
+#include "accept.h"
 #include "admission.h"
 #include "authorities.h"
 #include "balancers.h"
@@ -101,14 +102,6 @@ struct ch_shared {
 	_Atomic bool aborting;
 };
 
-struct ch_listener {
-	int fd; /**< -1 = closed */
-	bool accepting;
-	uint64_t retry_ns; /**< when to arm the accept again after an error; 0 = not waiting */
-};
-
-#define CH_ARRIVALS 1024 /**< accepted and not looked at yet; a power of two */
-
 struct ch_worker {
 	struct ch_shared *shared;
 	uint32_t index;
@@ -131,12 +124,12 @@ struct ch_worker {
 
 	struct ch_listener *listeners;
 	size_t listener_count;
-	int arrivals[CH_ARRIVALS]; /**< descriptors */
+	struct ch_accepted arrivals[CH_ARRIVALS];
 	uint32_t arrivals_in, arrivals_out;
 
 	struct ch_turns turns; /**< handshake steps that are due */
 	uint64_t first_ns;     /**< when a device of the first rank took a step last */
-	uint64_t others_at_ns; /**< when one of another rank may take the next */
+	uint64_t others_at_ns; /**< when others may go on */
 	uint64_t login_cost_ns;	 /**< our time for the steps of one login, a running mean */
 
 	struct ch_judge *judge;		/**< of new logins */

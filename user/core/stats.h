@@ -11,6 +11,7 @@
 /* X(name, kind, help) */
 #define CH_STATS(X)                                                                                \
 	X(accepted, COUNTER, "connections accepted")                                               \
+	X(accepted_known_door, COUNTER, "of these at the door of known sources")                   \
 	X(accept_errors, COUNTER, "accept completions with an error")                              \
 	X(handshaking, GAUGE, "connections that are logging in now")                               \
 	X(up, GAUGE, "NETCONF sessions that are up now")                                           \
@@ -42,16 +43,16 @@
 	X(spool_handed, COUNTER, "lines handed to the spool writer")                               \
 	X(spool_dropped, COUNTER, "lines dropped because the spool writer was behind")             \
 	X(recv_nobufs, COUNTER, "receives that ended because no buffer was free")                  \
-	X(session_pauses, COUNTER, "times a session was over session-rate and not read for a while") \
+	X(session_pauses, COUNTER,                                                                 \
+	  "times a session was over session-rate and not read for a while")                        \
 	X(recv_rearmed, COUNTER, "multishot receives armed again")                                 \
-	X(accept_rearmed, COUNTER, "multishot accepts armed again")                                \
 	X(short_sends, COUNTER, "sends that were short and went on")                               \
 	X(stale_completions, COUNTER, "completions of a connection that is gone")                  \
 	X(cq_overflows, COUNTER, "completion queue overflows")                                     \
 	X(ring_enters, COUNTER, "io_uring_enter system calls")                                     \
 	X(table_full, COUNTER, "connections refused because the slot table was full")              \
 	X(superseded, COUNTER, "sessions replaced by a newer one of the same device")              \
-	X(budget_hits, COUNTER, "times the byte budget was spent")                               \
+	X(budget_hits, COUNTER, "times the byte budget was spent")                                 \
 	X(expiring, GAUGE, "client certificates and anchors that end within 30 days, or ended")
 
 struct ch_stats {
