@@ -75,7 +75,7 @@ struct ch_ring_ops {
 			  uint64_t user_data);
 	/**
 	 * Takes what is there already, at most @len bytes. No completion. @return how many; 0:
-	 * there are none, or something else is wrong, which recv_exact will tell
+	 * there are none, or the connection ended, which recv_exact will tell (why may be lost)
 	 */
 	uint32_t (*take)(struct ch_ring *ring, struct ch_file file, void *into, uint32_t len);
 	/**

@@ -279,21 +279,26 @@ void ch_sock_wake(int eventfd_fd)
 int ch_sock_reserve(uint64_t count)
 {
 	struct rlimit limit;
-	int any = ch_sock_eventfd();
+	int any;
 	int high;
+	int err;
 
+	if (count == 0)
+		return 0;
+	any = ch_sock_eventfd();
 	if (any < 0)
 		return any;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && count > limit.rlim_cur)
 		count = limit.rlim_cur;
 	if (count > INT_MAX)
 		count = INT_MAX;
-	high = count > 0 ? fcntl(any, F_DUPFD_CLOEXEC, (int)count - 1) : -1;
+	high = fcntl(any, F_DUPFD_CLOEXEC, (int)count - 1);
+	/* EMFILE: the last one is open, so the room is there. */
+	err = high >= 0 || errno == EMFILE ? 0 : -errno;
 	if (high >= 0)
 		ch_sys.close(high);
 	ch_sys.close(any);
-	/* EMFILE: the last one is open, so the room is there. */
-	return high >= 0 || count == 0 || errno == EMFILE ? 0 : -errno;
+	return err;
 }
 
 static uint64_t read_clock(clockid_t clock)

@@ -16,8 +16,9 @@ static void begin(void)
 	setup();
 	free(worker.listeners);
 	worker.listeners = calloc(2, sizeof(*worker.listeners));
-	worker.listeners[ORDINARY] = (struct ch_listener){.fd = -1, .patient = true};
-	worker.listeners[KNOWN] = (struct ch_listener){.fd = -1, .known = true};
+	worker.listeners[ORDINARY] =
+		(struct ch_listener){.fd = -1, .most = CH_ACCEPTS, .patient = true};
+	worker.listeners[KNOWN] = (struct ch_listener){.fd = -1, .most = CH_ACCEPTS, .known = true};
 	worker.listener_count = 2;
 	cr_assert_eq(ch_accept_begin(&worker), 0);
 }
@@ -111,15 +112,31 @@ Test(accept, without_descriptors_it_waits_and_then_accepts_again)
 		complete(ORDINARY, -EMFILE);
 	turn();
 	cr_assert_eq(armed(ORDINARY), 0);
+	cr_assert_gt(ch_accept_due(&worker), 0);
 	cr_assert_leq(ch_accept_due(&worker), worker.now_ns + 10000000);
 	usleep(11000);
 	turn();
+	cr_assert_eq(armed(ORDINARY), 1, "one tries first");
+	cr_assert_eq(ch_accept_due(&worker), UINT64_MAX);
+	complete(ORDINARY, anybody());
+	turn();
 	cr_assert_eq(armed(ORDINARY), CH_ACCEPTS);
+}
+
+Test(accept, a_stop_waits_for_no_retry)
+{
+	for (int i = 0; i < CH_ACCEPTS; i++)
+		complete(ORDINARY, -EMFILE);
+	turn();
+	worker.stopping = true;
+	ch_accept_stop(&worker);
 	cr_assert_eq(ch_accept_due(&worker), UINT64_MAX);
 }
 
+/* As while a device of the first rank logs in. */
 static void pause_others(void)
 {
+	worker.first_ns = UINT64_MAX / 2;
 	worker.others_at_ns = UINT64_MAX;
 }
 
@@ -138,7 +155,7 @@ Test(accept, strangers_that_are_too_many_stay_in_the_backlog_of_their_door)
 	cr_assert_eq(armed(KNOWN), CH_ACCEPTS);
 	cr_assert_eq(ch_stat(&worker.stats.accepted), 0);
 
-	worker.others_at_ns = 0;
+	worker.first_ns = 0;
 	turn();
 	cr_assert_eq(armed(ORDINARY), CH_ACCEPTS);
 	cr_assert_gt(ch_stat(&worker.stats.accepted), 0);
@@ -156,7 +173,7 @@ Test(accept, at_the_one_door_of_all_none_stay_outside)
 	turn();
 	cr_assert_eq(armed(ORDINARY), CH_ACCEPTS);
 	cr_assert_eq(ch_stat(&worker.stats.accepted), CH_ARRIVALS);
-	worker.others_at_ns = 0;
+	worker.first_ns = 0;
 	while (ch_accept_has_arrivals(&worker))
 		turn();
 	settle();
@@ -227,6 +244,39 @@ Test(accept, others_that_waited_long_go_on_beside_known_devices)
 	close(far);
 }
 
+Test(accept, others_pause_for_milliseconds_at_most_and_only_beside_a_login)
+{
+	pause_others();
+	complete(ORDINARY, anybody());
+	turn();
+	cr_assert_eq(ch_stat(&worker.stats.accepted), 0);
+	worker.first_ns = 0;
+	turn();
+	cr_assert_eq(ch_stat(&worker.stats.accepted), 1,
+		     "nobody of the first rank is there any more");
+	cr_assert_leq(worker.others_at_ns, worker.now_ns + 5000000);
+}
+
+Test(accept, a_login_of_many_steps_lets_others_go_on)
+{
+	struct ch_conn *conn;
+	int far;
+
+	complete(KNOWN, known_device(&far));
+	turn();
+	conn = only_conn();
+	worker.first_ns = 0;
+	conn->login->steps = 16;
+	ch_worker_queue_turn(&worker, conn);
+	cr_assert_gt(worker.first_ns, 0);
+	turn();
+	worker.first_ns = 0;
+	conn->login->steps = 17;
+	ch_worker_queue_turn(&worker, conn);
+	cr_assert_eq(worker.first_ns, 0);
+	close(far);
+}
+
 Test(accept, when_it_stops_both_doors_close_and_who_waits_is_turned_away)
 {
 	const struct ch_mail stop = {.kind = CH_MAIL_STOP};
@@ -235,7 +285,7 @@ Test(accept, when_it_stops_both_doors_close_and_who_waits_is_turned_away)
 	pause_others();
 	complete(ORDINARY, anybody());
 	turn();
-	worker.others_at_ns = 0;
+	worker.first_ns = 0;
 	cr_assert_eq(ch_worker_post(&worker, &stop), 0);
 	for (int i = 0; runs && i < 10; i++) {
 		runs = ch_worker_turn(&worker, 0);

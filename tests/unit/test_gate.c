@@ -57,6 +57,20 @@ static void set_rule(size_t i, const char *name, enum ch_gate_action action, con
 	rules[i] = (struct ch_gate_rule){.name = name, .action = action, .prefix = prefix};
 }
 
+Test(gate, who_is_permitted_goes_first_and_a_balancer_does_not)
+{
+	const struct ch_address permitted = address_of("192.0.2.1");
+	const struct ch_address balancer = address_of("192.0.2.9");
+	const struct ch_address other = address_of("192.0.3.1");
+
+	set_rule(0, "ours", CH_GATE_ACTION_PERMIT, "192.0.2.0/24");
+	set_rule(1, "balancer", CH_GATE_ACTION_PROXY, "192.0.2.9/32");
+	open_gate(2);
+	cr_assert(ch_gate_is_first(gate, &permitted, T0));
+	cr_assert_not(ch_gate_is_first(gate, &balancer, T0));
+	cr_assert_not(ch_gate_is_first(gate, &other, T0));
+}
+
 /* row: 2.7.6 2.8.2 */
 Test(gate, does_what_the_longest_rule_says)
 {

@@ -82,6 +82,46 @@ Test(recent, forgets_strangers_before_those_that_devices_log_in_from)
 	ch_recent_deinit(&recent);
 }
 
+Test(recent, a_fleet_that_is_silent_outlives_strangers_that_fill_the_table_many_times)
+{
+	struct ch_recent recent = {0};
+
+	for (uint32_t n = 0; n < MOST / 2; n++) {
+		struct guard_source device = source_of(n);
+
+		ch_recent_touch(&recent, &device, MOST)->known_until_ns = 1;
+	}
+	for (uint32_t n = MOST; n < 100 * MOST; n++) {
+		struct guard_source stranger = source_of(n);
+
+		ch_recent_touch(&recent, &stranger, MOST)->pending = n % 7 == 0;
+	}
+	for (uint32_t n = 0; n < MOST / 2; n++) {
+		struct guard_source device = source_of(n);
+
+		cr_assert_not_null(ch_recent_find(&recent, &device), "%u", n);
+	}
+	ch_recent_deinit(&recent);
+}
+
+Test(recent, where_all_are_known_the_oldest_make_room)
+{
+	struct ch_recent recent = {0};
+
+	for (uint32_t n = 0; n < 3 * MOST; n++) {
+		struct guard_source device = source_of(n);
+
+		ch_recent_touch(&recent, &device, MOST)->known_until_ns = 1;
+	}
+	cr_assert_eq(recent.count, MOST);
+	for (uint32_t n = 2 * MOST; n < 3 * MOST; n++) {
+		struct guard_source device = source_of(n);
+
+		cr_assert_not_null(ch_recent_find(&recent, &device), "%u", n);
+	}
+	ch_recent_deinit(&recent);
+}
+
 Test(recent, has_nothing_when_it_is_empty)
 {
 	struct ch_recent recent = {0};

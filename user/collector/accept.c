@@ -12,8 +12,9 @@
 
 /* ---------------------------------------------------------------- listeners */
 
+/* @return 0 or a negated errno; @guarded: what the guard said of it, likewise */
 static int open_door(struct ch_worker *w, size_t number, const struct ch_address *address,
-		     struct ch_listener *l)
+		     struct ch_listener *l, int *guarded)
 {
 	const struct ch_config *config = w->shared->config;
 	const struct ch_sock_liveness liveness = {
@@ -29,33 +30,45 @@ static int open_door(struct ch_worker *w, size_t number, const struct ch_address
 		.door = l->known ? GUARD_DOOR_KNOWN : GUARD_DOOR_ORDINARY,
 	};
 	int err = ch_sock_listen(address, &liveness, (int)config->backlog, &l->fd);
-	int guarded;
 
 	if (err != 0)
 		return err;
-	guarded = ch_gate_listen(w->shared->gate, l->fd, &place);
-	if (guarded != 0)
+	*guarded = ch_gate_listen(w->shared->gate, l->fd, &place);
+	if (*guarded != 0)
 		ch_log(&w->shared->log, CH_LOG_WARNING, "event=guard-not-attached err=\"%s\"",
-		       ch_error_text(guarded));
+		       ch_error_text(*guarded));
 	w->listener_count++;
 	return 0;
 }
 
+/* Both, or the one that there is without doors. */
 static int open_doors(struct ch_worker *w, size_t number)
 {
 	struct ch_listener *ordinary = &w->listeners[w->listener_count];
+	struct ch_listener *known = ordinary + 1;
 	struct ch_address bound;
+	int guarded;
 	int err;
 
-	ordinary->patient = ch_gate_has_doors(w->shared->gate) && number < GUARD_LISTENERS;
-	err = open_door(w, number, &w->shared->config->listeners[number].address, ordinary);
-	if (err != 0 || !ordinary->patient)
+	*ordinary = (struct ch_listener){.fd = -1, .most = CH_ACCEPTS};
+	err = open_door(w, number, &w->shared->config->listeners[number].address, ordinary,
+			&guarded);
+	if (err != 0 || guarded != 0 || number >= GUARD_LISTENERS ||
+	    !ch_gate_has_doors(w->shared->gate))
 		return err;
+	*known = (struct ch_listener){.fd = -1, .most = CH_ACCEPTS, .known = true};
 	err = ch_sock_local(ordinary->fd, &bound);
-	if (err != 0)
-		return err;
-	ordinary[1].known = true;
-	return open_door(w, number, &bound, &ordinary[1]);
+	if (err == 0)
+		err = open_door(w, number, &bound, known, &guarded);
+	/* Where nobody chooses, known devices come to the ordinary one too. */
+	ordinary->patient = err == 0 && guarded == 0;
+	return err;
+}
+
+/* One that may be missing: the collector warned once for all workers. */
+static bool is_missing(const struct ch_config_listener *listener, int err)
+{
+	return listener->optional && (err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL);
 }
 
 int ch_accept_open(struct ch_worker *w, struct ch_buf *error)
@@ -68,10 +81,11 @@ int ch_accept_open(struct ch_worker *w, struct ch_buf *error)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct ch_config_listener *from = &config->listeners[i];
+		size_t before = w->listener_count;
 		int err = open_doors(w, i);
 
-		if (err == 0 || from->optional)
-			continue; /* the collector warned once for all workers */
+		if (err == 0 || (w->listener_count == before && is_missing(from, err)))
+			continue;
 		ch_address_format(&from->address, text);
 		if (ch_buf_printf(error, "cannot listen on %s: %s\n", text, ch_error_text(err)) !=
 		    0)
@@ -104,6 +118,7 @@ void ch_accept_stop(struct ch_worker *w)
 		uint64_t accepts = ch_user_data(CH_OP_ACCEPT, 0, (uint32_t)i);
 		uint64_t cancel = ch_user_data(CH_OP_CANCEL_ACCEPT, 0, (uint32_t)i);
 
+		l->retry_ns = 0;
 		if (l->accepting == 0 || w->ring->ops->cancel(w->ring, accepts, cancel) != 0)
 			close_listener(l);
 	}
@@ -131,8 +146,8 @@ bool ch_accept_has_arrivals(const struct ch_worker *w)
 }
 
 /*
- * So many at a time, and not one multishot: that would accept all that wait in one go, thousands in
- * a storm, while everybody else waits.
+ * Up to so many at a time, and not one multishot: that would accept all that wait in one go,
+ * thousands in a storm, while everybody else waits.
  */
 static int arm(struct ch_worker *w, size_t i)
 {
@@ -140,7 +155,7 @@ static int arm(struct ch_worker *w, size_t i)
 	int err = 0;
 
 	l->retry_ns = 0;
-	while (err == 0 && l->accepting < CH_ACCEPTS &&
+	while (err == 0 && l->accepting < l->most &&
 	       (!l->patient || arrivals(w) + l->accepting < CH_ARRIVALS)) {
 		err = w->ring->ops->accept(w->ring, l->fd,
 					   ch_user_data(CH_OP_ACCEPT, 0, (uint32_t)i));
@@ -188,21 +203,25 @@ void ch_accept_completed(struct ch_worker *w, size_t i, const struct ch_completi
 	struct ch_listener *l = &w->listeners[i];
 
 	l->accepting--;
-	ch_count(&w->stats.accepted_known_door, l->known && c->result >= 0);
-	if (c->result >= 0)
+	if (c->result >= 0) {
+		ch_count(&w->stats.accepted_known_door, l->known);
+		l->most = CH_ACCEPTS;
 		arrived(w, c->result);
-	else if (c->result != -ECANCELED)
+	} else if (c->result != -ECANCELED) {
 		ch_count(&w->stats.accept_errors, 1);
+	}
 	if (w->stopping) {
 		if (l->accepting == 0)
 			close_listener(l);
 		return;
 	}
 	if (c->result == -EMFILE || c->result == -ENFILE || c->result == -ENOBUFS ||
-	    c->result == -ENOMEM)
+	    c->result == -ENOMEM) {
 		l->retry_ns = w->now_ns + RETRY_NS; /* hot retries would burn the core */
-	else if (l->retry_ns == 0)
+		l->most = 1;
+	} else if (l->retry_ns == 0) {
 		(void)arm(w, i); /* it tries again by itself */
+	}
 }
 
 void ch_accept_retry(struct ch_worker *w)

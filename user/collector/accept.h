@@ -17,6 +17,7 @@ struct ch_worker;
 struct ch_listener {
 	int fd;		    /**< -1 = closed */
 	uint32_t accepting; /**< accepts in flight */
+	uint32_t most;	    /**< as many may be: one, after an error, until it succeeds */
 	uint64_t retry_ns;  /**< when to accept again after an error; 0 = not waiting */
 	bool known;	    /**< the door of known sources */
 	bool patient;	    /**< there is such a door: who comes here may wait in the backlog */

@@ -344,12 +344,15 @@ static int refuse_without_ring(const struct ch_probe *probe, struct ch_buf *text
  * Of all that may log in at a time, and of the sessions where the kernel wants a descriptor of
  * each: a table that grows in a storm makes the whole fleet wait.
  */
-static int reserve_descriptors(const struct ch_shared *s)
+static void reserve_descriptors(const struct ch_shared *s)
 {
 	uint64_t count =
 		NOFILE_RESERVE + s->handshakes.limit + (uint64_t)s->worker_count * CH_ARRIVALS;
+	int err = ch_sock_reserve(s->fixed ? count : count + s->sessions.limit);
 
-	return ch_sock_reserve(s->fixed ? count : count + s->sessions.limit);
+	if (err != 0)
+		ch_log(&s->log, CH_LOG_WARNING, "event=descriptors-not-reserved err=\"%s\"",
+		       ch_error_text(err));
 }
 
 /* What may need a privilege: the guard's program, the ports. No thread exists behind it. */
@@ -370,9 +373,8 @@ static int prepare(struct ch_collector *c, struct ch_buf *text)
 	c->somaxconn = probe.somaxconn;
 	set_limits(c, probe.nofile);
 	ch_ktls_probe(&c->shared.ktls);
-	err = reserve_descriptors(&c->shared);
-	if (err == 0)
-		err = init_workers(c, text);
+	reserve_descriptors(&c->shared);
+	err = init_workers(c, text);
 	return err == 0 && c->prepared_fn != NULL ? c->prepared_fn(c->prepared_ctx) : err;
 }
 

@@ -29,6 +29,7 @@ struct ch_login {
 	uint64_t generation;	    /**< of the policy then */
 	uint8_t header[CH_TLS_HEADER];
 	bool heard;		    /**< the device sent at least one byte */
+	uint32_t steps;		    /**< that the handshake took */
 	uint32_t missing;	    /**< bytes of header or body that the ring receives */
 	struct ch_buf record;	    /**< header and body of the record being read */
 	struct ch_identity unknown; /**< quarantine: the proven identity of an unknown device */
@@ -194,8 +195,11 @@ void ch_proxied_received(struct ch_worker *worker, struct ch_conn *conn,
 /** Receives exactly @len bytes; the connection ends if that cannot be. */
 void ch_login_receive(struct ch_worker *worker, struct ch_conn *conn, uint8_t op, void *into,
 		      uint32_t len);
-/** How many places under max-handshakes may be taken when one of @rank takes one more. */
-uint64_t ch_login_places(const struct ch_worker *worker, enum ch_rank rank);
+/**
+ * Does one of @rank leave enough places under max-handshakes? No source takes more than it leaves,
+ * of which @pending log in already: else the cap itself would be how to keep others out.
+ */
+bool ch_login_leaves_room(const struct ch_worker *worker, enum ch_rank rank, uint32_t pending);
 /** A new connection on descriptor @fd. Takes the descriptor in every case. */
 void ch_login_accept(struct ch_worker *worker, int fd, const struct ch_address *peer);
 /** One handshake step: up to a millisecond of CPU. */

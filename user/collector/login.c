@@ -42,35 +42,40 @@ static void refuse(struct ch_worker *w, int fd, const struct ch_address *peer,
 	ch_publish_refused(w, peer, CH_BALANCER_NONE, reason);
 }
 
-uint64_t ch_login_places(const struct ch_worker *w, enum ch_rank rank)
+/* How many places under max-handshakes may be taken when one of @rank takes one more. */
+static uint64_t places(const struct ch_worker *w, enum ch_rank rank)
 {
-	uint64_t places = w->shared->handshakes.limit;
+	uint64_t count = w->shared->handshakes.limit;
 
 	if (!ch_rank_is_known(rank))
-		places -= places * w->shared->config->guard.known_share / 100;
+		count -= count * w->shared->config->guard.known_share / 100;
 	if (ch_rank_is_busy(rank))
-		places -= places / SELDOM_SHARE;
-	return places;
+		count -= count / SELDOM_SHARE;
+	return count;
+}
+
+bool ch_login_leaves_room(const struct ch_worker *w, enum ch_rank rank, uint32_t pending)
+{
+	uint64_t count = places(w, rank);
+
+	return ch_cap_within(&w->shared->handshakes, count > pending ? count - pending : 0);
 }
 
 /*
- * Takes a place under max-sessions and max-handshakes. Known sources have a share of the latter, so
- * have those that call seldom, and no source takes more than it leaves: else the cap itself would be
- * how to keep others out.
+ * Takes a place under max-sessions and max-handshakes. Known sources have a share of the latter,
+ * and so have those that call seldom.
  */
 static enum ch_reason take_places(struct ch_worker *w, enum ch_rank rank, uint32_t pending)
 {
 	struct ch_shared *s = w->shared;
-	uint64_t limit = ch_login_places(w, rank);
 
 	if (w->stopping)
 		return CH_REASON_SHUTDOWN;
-	if (pending > 0 && !ch_cap_within(&s->handshakes, limit > pending ? limit - pending : 0))
+	if (!ch_login_leaves_room(w, rank, pending))
 		return CH_REASON_HANDSHAKE_LIMIT;
 	if (!ch_cap_take(&s->sessions))
 		return CH_REASON_SESSION_LIMIT;
-	if (!ch_worker_overloaded(w, rank) &&
-	    ch_cap_take_below(&s->handshakes, limit))
+	if (!ch_worker_overloaded(w, rank) && ch_cap_take_below(&s->handshakes, places(w, rank)))
 		return CH_REASON_NONE;
 	ch_cap_give(&s->sessions);
 	return CH_REASON_HANDSHAKE_LIMIT;
@@ -318,6 +323,7 @@ void ch_login_turn(struct ch_worker *w, struct ch_conn *conn)
 		return;
 	}
 	ch_count(&w->stats.handshake_steps, 1);
+	login->steps++;
 	status = ch_handshake_step(login->handshake, login->record.data, login->record.len,
 				   &conn->queue);
 	login->record.len = 0;

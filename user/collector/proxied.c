@@ -26,17 +26,14 @@ static enum ch_reason admit(struct ch_worker *w, struct ch_conn *conn)
 	struct ch_shared *s = w->shared;
 	struct ch_pass pass =
 		ch_gate_arrive_behind(s->gate, conn->file.index, &conn->peer, w->now_ns);
-	uint64_t places;
 
 	if (pass.refused != CH_REASON_NONE)
 		return pass.refused;
 	conn->arrived = true;
 	conn->rank = (uint8_t)pass.rank;
-	places = ch_login_places(w, pass.rank);
 	/* It has its place already. */
-	if (!ch_cap_within(&s->handshakes, places > pass.pending ? places - pass.pending : 0))
-		return CH_REASON_HANDSHAKE_LIMIT;
-	return CH_REASON_NONE;
+	return ch_login_leaves_room(w, pass.rank, pass.pending) ? CH_REASON_NONE
+								: CH_REASON_HANDSHAKE_LIMIT;
 }
 
 static void addressed(struct ch_worker *w, struct ch_conn *conn)

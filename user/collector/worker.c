@@ -22,7 +22,9 @@
 #define COMPLETIONS_AT_A_TIME 128
 /* So many times as long as others were busy they pause then; */
 #define OTHERS_PAUSE 3
-/* and so long behind it they no longer let each step of the first rank go before them. */
+/* So many steps of a login of the first rank make others pause. */
+#define FIRST_STEPS 16
+/* but no longer than this, and so long behind it each step of the first rank goes before them. */
 #define OTHERS_MOST_NS (5 * MS)
 /* It logs in while it took a step so short a time ago: a device needs a millisecond for its own. */
 #define LOGS_IN_NS (10 * MS)
@@ -67,6 +69,13 @@ int ch_worker_post(struct ch_worker *w, const struct ch_mail *mail)
 	return 0;
 }
 
+/* An honest login has a dozen steps; one that makes many may not keep others waiting by them. */
+static bool is_first_login(const struct ch_conn *conn)
+{
+	return conn->rank == CH_RANK_KNOWN && conn->login != NULL &&
+	       conn->login->steps <= FIRST_STEPS;
+}
+
 void ch_worker_queue_turn(struct ch_worker *w, struct ch_conn *conn)
 {
 	if (conn->queued)
@@ -74,7 +83,7 @@ void ch_worker_queue_turn(struct ch_worker *w, struct ch_conn *conn)
 	conn->queued = true;
 	conn->inflight++; /* the queue refers to the slot */
 	ch_turns_push(&w->turns, conn);
-	if (conn->rank == CH_RANK_KNOWN)
+	if (is_first_login(conn))
 		w->first_ns = w->now_ns;
 }
 
@@ -106,10 +115,20 @@ static void learn_cost(struct ch_worker *w, uint64_t cost_ns)
 	w->login_cost_ns = w->login_cost_ns == 0 ? cost_ns : (7 * w->login_cost_ns + cost_ns) / 8;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Does a device of the first rank log in just now? It shall not wait long for others. */
 static bool first_logs_in(const struct ch_worker *w)
 {
-	return w->now_ns - w->first_ns < LOGS_IN_NS;
+	return w->now_ns < w->first_ns + LOGS_IN_NS;
+}
+
+static uint64_t others_at(const struct ch_worker *w)
+{
+	return first_logs_in(w) ? w->others_at_ns : 0;
 }
 
 static uint64_t phase_ns(const struct ch_worker *w)
@@ -120,6 +139,7 @@ static uint64_t phase_ns(const struct ch_worker *w)
 static void step(struct ch_worker *w, struct ch_conn *conn)
 {
 	uint64_t began = w->now_ns;
+	bool first = is_first_login(conn);
 
 	conn->queued = false;
 	conn->inflight--;
@@ -128,7 +148,7 @@ static void step(struct ch_worker *w, struct ch_conn *conn)
 	conn->cost_us += (uint32_t)((w->now_ns - began) / 1000);
 	if (conn->state == CH_CONN_RECORD_ARM || conn->state == CH_CONN_HELLO_WAIT)
 		learn_cost(w, conn->cost_us * UINT64_C(1000));
-	if (conn->rank == CH_RANK_KNOWN)
+	if (first)
 		w->first_ns = w->now_ns;
 	if (conn->inflight == 0)
 		ch_conn_event(w, conn, CH_EV_QUIET);
@@ -159,8 +179,7 @@ static void run_others(struct ch_worker *w)
 	steps = w->now_ns;
 	while (w->now_ns - steps < phase_ns(w) && (conn = ch_turns_pop(&w->turns, false)) != NULL)
 		step(w, conn);
-	if (first_logs_in(w))
-		w->others_at_ns = w->now_ns + OTHERS_PAUSE * (w->now_ns - start);
+	w->others_at_ns = w->now_ns + earlier(OTHERS_PAUSE * (w->now_ns - start), OTHERS_MOST_NS);
 }
 
 /*
@@ -171,9 +190,9 @@ static void run_logins(struct ch_worker *w)
 {
 	bool first = run_first(w);
 
-	if (w->now_ns < w->others_at_ns)
+	if (w->now_ns < others_at(w))
 		return;
-	if (!first || w->now_ns - w->others_at_ns >= OTHERS_MOST_NS)
+	if (!first || w->now_ns - others_at(w) >= OTHERS_MOST_NS)
 		run_others(w);
 }
 
@@ -412,11 +431,6 @@ static bool finished(const struct ch_worker *w)
 				     w->shared->config->shutdown_timeout_ns + ABORT_GRACE_NS;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 {
 	uint64_t at = earlier(ch_wheel_next(&w->wheel), ch_publish_due(w));
@@ -424,7 +438,7 @@ static uint64_t wait_ns(const struct ch_worker *w, uint64_t most)
 	if (!ch_turns_empty(&w->turns, true) || w->swap != NULL)
 		return 0;
 	if (!ch_turns_empty(&w->turns, false) || ch_accept_has_arrivals(w))
-		at = earlier(at, w->others_at_ns);
+		at = earlier(at, others_at(w));
 	at = earlier(at, ch_accept_due(w));
 	if (w->stopping)
 		at = earlier(at, w->pace_ns);

@@ -561,11 +561,14 @@ struct ch_pass ch_gate_arrive_behind(struct ch_gate *gate, int fd, const struct 
 bool ch_gate_is_first(struct ch_gate *gate, const struct ch_address *peer, uint64_t now_ns)
 {
 	struct guard_source source;
+	struct ch_gate_rule rule;
 
 	if (gate->mode == CH_GATE_OFF || peer->family == 0)
 		return false;
 	ch_source_of(gate->sources, peer, &source);
-	return ch_sources_is_first(gate->sources, &source, now_ns);
+	if (ch_sources_is_first(gate->sources, &source, now_ns))
+		return true;
+	return ch_gate_find_rule(gate, peer, &rule) != 0 && rule.action == CH_GATE_ACTION_PERMIT;
 }
 
 void ch_gate_leave(struct ch_gate *gate, const struct ch_address *peer)

@@ -8,7 +8,7 @@
 #define CHUNK 64u
 #define SLOTS_LEAST 16u
 /* How many of the oldest are looked at for one without connections. */
-#define FORGET_TRIES 16
+#define FORGET_TRIES 1024
 
 _Static_assert(sizeof(struct ch_recent_entry) == 64, "one of them per device of a fleet");
 
@@ -128,15 +128,25 @@ static int worth(const struct ch_recent_entry *entry)
 	return entry->pending > 0;
 }
 
-/* Of the oldest the one worth the least. @return its number, free now */
+/*
+ * The oldest that is worth nothing; those before it get a second chance, so that the next one that
+ * is forgotten is found at once. @return its number, free now
+ */
 static uint32_t forget_one(struct ch_recent *r)
 {
-	uint32_t victim = r->oldest;
-	uint32_t at = r->oldest;
+	uint32_t tries = r->count < FORGET_TRIES ? r->count : FORGET_TRIES;
+	uint32_t victim = 0;
 
-	for (int i = 0; i < FORGET_TRIES && at != 0; i++, at = entry_at(r, at)->newer)
-		if (worth(entry_at(r, at)) < worth(entry_at(r, victim)))
+	while (tries-- > 0 && worth(entry_at(r, r->oldest)) > 0) {
+		uint32_t at = r->oldest;
+
+		if (victim == 0 && worth(entry_at(r, at)) == 1)
 			victim = at;
+		unlink_entry(r, at);
+		make_newest(r, at);
+	}
+	if (victim == 0 || worth(entry_at(r, r->oldest)) == 0)
+		victim = r->oldest;
 	r->lost_first = entry_at(r, victim)->first;
 	r->lost = entry_at(r, victim)->source;
 	unchain(r, victim);
