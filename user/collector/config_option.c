@@ -456,7 +456,7 @@ const struct ch_option ch_options[] = {
 	{CH_SECTION_LIMITS, "max-send-queue", CH_OPTION_SIZE, IN(max_send_queue), 64 * KIB, GIB,
 	 .fallback = "2MiB", .help = "waiting to be sent to one device"},
 	{CH_SECTION_LIMITS, "session-rate", CH_OPTION_SIZE, IN(session_rate), 64 * KIB, 1024 * GIB,
-	 .fallback = "4MiB", .zero = "any",
+	 .fallback = "2MiB", .zero = "any",
 	 .help = "per second that one device may send; what is more waits at the device"},
 	{CH_SECTION_LIMITS, "byte-budget", CH_OPTION_SIZE, IN(byte_budget), MIB, 1024 * 1024 * GIB,
 	 .fallback = "0", .zero = "an eighth of the machine's memory",
