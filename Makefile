@@ -26,7 +26,7 @@ EXPAT_FLOOR := 2.5.0-1+deb12u5
 BUILD_PACKAGES = gcc libc6-dev $(BPF_PACKAGES) libssl-dev liburing-dev libexpat1>=$(EXPAT_FLOOR) \
 	libexpat1-dev>=$(EXPAT_FLOOR) libcyaml-dev libyaml-dev libmicrohttpd-dev uthash-dev \
 	libjansson-dev libcurl4-openssl-dev libsqlite3-dev
-CHECK_PACKAGES := clang libclang-rt-dev libcriterion-dev g++ iproute2 python3
+CHECK_PACKAGES := clang libclang-rt-dev libcriterion-dev g++ iproute2 python3 curl sqlite3
 
 # ---------------------------------------------------------------- sources, by layer
 LAYERS := core proto tls kernel guard collector
