@@ -20,12 +20,12 @@
 #define FIRST_NS (2 * MS) /* with handshakes of the first rank */
 #define COMPLETIONS_PER_TURN 4096
 #define COMPLETIONS_AT_A_TIME 128
-/* So many times as long as others were busy they pause then; */
+/* So many times as long as others were busy they pause then, */
 #define OTHERS_PAUSE 3
-/* So many steps of a login of the first rank make others pause. */
-#define FIRST_STEPS 16
 /* but no longer than this, and so long behind it each step of the first rank goes before them. */
 #define OTHERS_MOST_NS (5 * MS)
+/* So many steps of a login of the first rank make others pause. */
+#define FIRST_STEPS 16
 /* It logs in while it took a step so short a time ago: a device needs a millisecond for its own. */
 #define LOGS_IN_NS (10 * MS)
 /* Fewer than this in one entry: nothing is piling up. */
