@@ -36,7 +36,7 @@ RESILIENCE_PACKAGES := gnuplot-nox iproute2
 RESILIENCE_DEVICES ?= 200
 RESILIENCE_TIME ?= 10
 
-resilience: ## each attack beside a real fleet, guard off and on, in about twenty minutes; a table, then JSON
+resilience: ## each attack beside a real fleet, guard off and on, in about fifteen minutes; a table, then JSON
 	@.ci/deps $(patsubst %,'%',$(BUILD_PACKAGES) $(RESILIENCE_PACKAGES))
 	@$(MAKE) $(jobs) all >&2
 	@mkdir -p $(BENCH_OUT)
