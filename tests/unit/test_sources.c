@@ -469,6 +469,14 @@ Test(sources, sees_in_a_review_what_time_alone_changed)
 	cr_assert_not(is_accounted(&busy), "its time is over");
 }
 
+static struct guard_source one_of_many(uint32_t number)
+{
+	struct guard_source source = at("192.0.2.1:1");
+
+	memcpy(&source.bytes[12], &number, sizeof(number));
+	return source;
+}
+
 Test(sources, reviews_each_of_many)
 {
 	struct ch_sources_options o = usual_sources(3);
@@ -477,9 +485,8 @@ Test(sources, reviews_each_of_many)
 	ch_sources_configure(sources, &o);
 	ch_sources_follow(sources, keep_account, NULL);
 	for (uint32_t i = 0; i < 1000; i++) {
-		struct guard_source source = at("192.0.2.1:1");
+		struct guard_source source = one_of_many(i);
 
-		memcpy(&source.bytes[12], &i, sizeof(i));
 		ch_sources_succeed(sources, &source, T0);
 	}
 	review_all(T0 + 10 * S);
@@ -494,9 +501,8 @@ Test(sources, tells_of_those_that_are_forgotten)
 	ch_sources_configure(sources, &o);
 	ch_sources_follow(sources, keep_account, NULL);
 	for (uint32_t i = 0; i < 1000; i++) {
-		struct guard_source source = at("192.0.2.1:1");
+		struct guard_source source = one_of_many(i);
 
-		memcpy(&source.bytes[12], &i, sizeof(i));
 		ch_sources_succeed(sources, &source, T0);
 		ch_sources_end(sources, &source, CH_SESSION_GOOD, T0);
 		cr_assert(is_accounted(&source));
